@@ -1,0 +1,1 @@
+//! The account center: identities, bindings, logins and sessions of a bank's customers.

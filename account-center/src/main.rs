@@ -1,0 +1,3 @@
+//! The account center: identities, bindings, logins and sessions of a bank's customers.
+
+fn main() {}

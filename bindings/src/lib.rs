@@ -1,0 +1,1 @@
+//! Postern for Kotlin and Swift: the only crate that knows uniffi.

@@ -1,0 +1,3 @@
+//! Plays the outside world over HTTP: providers, SMS inbox, core bank, face service, the network between.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Starts the real servers and plays contract/scenarios through the Rust SDK.

@@ -1,0 +1,3 @@
+//! Build, package, test and verify: all automation of this repository.
+
+fn main() {}
