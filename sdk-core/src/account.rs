@@ -1,0 +1,74 @@
+//! The account of who is logged in: `GET /v1/account` and the list of devices.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How the holder was identified (L10), as the account center says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identification {
+    /// Not logged in; a virtual user id.
+    Guest,
+    /// Known at a provider, without a phone number.
+    Identified,
+    /// A phone number that is on no contract with the bank.
+    Unsigned,
+    /// A signed customer, who passed the checks of L5 or L7.
+    Signed,
+    /// A word that this version does not know: treat it as the least.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A provider that the account is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindingSummary {
+    /// The provider's name on the wire, such as `wechat`.
+    pub provider: String,
+    /// When it was bound, seconds since 1970 UTC.
+    pub bound_at: u64,
+}
+
+/// An account as it is shown to its owner. Debug shows nothing personal.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSummary {
+    /// The bank's own id of the account: the primary key for business lines (M5).
+    pub user_id: String,
+    /// How the holder was identified (L10).
+    pub identification: Identification,
+    /// Such as `138****0000`.
+    pub phone_masked: String,
+    /// The nickname from the provider's profile, where the person allowed it (M3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nickname: Option<String>,
+    /// The picture from the provider's profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<String>,
+    /// The providers bound to it, oldest first.
+    #[serde(default)]
+    pub bindings: Vec<BindingSummary>,
+}
+
+impl fmt::Debug for AccountSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountSummary")
+            .field("identification", &self.identification)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One of the account's sessions: a device that is logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SessionSummary {
+    /// The session's id (`sid` in its tokens).
+    pub session_id: String,
+    /// Seconds since 1970 UTC.
+    pub created_at: u64,
+    /// Seconds since 1970 UTC.
+    pub last_used_at: u64,
+    /// The provider that it began with.
+    pub began_with: String,
+    /// Whether it is this device's.
+    pub current: bool,
+}

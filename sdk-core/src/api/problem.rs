@@ -1,0 +1,191 @@
+//! Problems (RFC 9457, contract section 9).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::replies::{self, LoginPlace};
+
+macro_rules! codes {
+    ($($variant:ident = $code:literal),+ $(,)?) => {
+        /// The stable code of a problem; `contract/problems.json` says what each means.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)]
+        pub enum ProblemCode {
+            $($variant,)+
+            /// A code of 4xx that this version does not know: what was asked was not done.
+            UnknownRefusal,
+            /// A code of 5xx that this version does not know: may be asked again later.
+            UnknownServerFailure,
+        }
+
+        impl ProblemCode {
+            /// All codes that this version knows.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// Reads a code; an unknown one is typed by its status.
+            pub fn read(code: &str, status: u16) -> Self {
+                match code {
+                    $($code => Self::$variant,)+
+                    _ if status >= 500 => Self::UnknownServerFailure,
+                    _ => Self::UnknownRefusal,
+                }
+            }
+
+            /// As it stands in `contract/problems.json`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)+
+                    Self::UnknownRefusal => "unknown_refusal",
+                    Self::UnknownServerFailure => "unknown_server_failure",
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest = "invalid_request",
+    IdempotencyKeyRequired = "idempotency_key_required",
+    SealedFieldInvalid = "sealed_field_invalid",
+    SealingKeyUnknown = "sealing_key_unknown",
+    ProviderCodeInvalid = "provider_code_invalid",
+    ProviderConsentIncomplete = "provider_consent_incomplete",
+    UseDpopNonce = "use_dpop_nonce",
+    InvalidDpopProof = "invalid_dpop_proof",
+    InvalidToken = "invalid_token",
+    SessionEnded = "session_ended",
+    RefreshTokenInvalid = "refresh_token_invalid",
+    RefreshTokenReused = "refresh_token_reused",
+    NotOfferedHere = "not_offered_here",
+    NotFound = "not_found",
+    AppUnknown = "app_unknown",
+    LoginUnknown = "login_unknown",
+    MethodNotAllowed = "method_not_allowed",
+    RequestInFlight = "request_in_flight",
+    Superseded = "superseded",
+    AnswerNotExpected = "answer_not_expected",
+    CustomerAmbiguous = "customer_ambiguous",
+    PhoneBoundElsewhere = "phone_bound_elsewhere",
+    IdentityBoundElsewhere = "identity_bound_elsewhere",
+    LoginExpired = "login_expired",
+    BodyTooLarge = "body_too_large",
+    UnsupportedMediaType = "unsupported_media_type",
+    IdempotencyKeyReused = "idempotency_key_reused",
+    PhoneInvalid = "phone_invalid",
+    SmsCodeWrong = "sms_code_wrong",
+    SmsCodeExpired = "sms_code_expired",
+    PasswordWrong = "password_wrong",
+    CardWrong = "card_wrong",
+    PasswordUnacceptable = "password_unacceptable",
+    FaceFailed = "face_failed",
+    ResendTooSoon = "resend_too_soon",
+    SmsLimitReached = "sms_limit_reached",
+    TooManyAttempts = "too_many_attempts",
+    RateLimited = "rate_limited",
+    Internal = "internal",
+    ProviderMisconfigured = "provider_misconfigured",
+    ProviderUnavailable = "provider_unavailable",
+    SmsUnavailable = "sms_unavailable",
+    CoreUnavailable = "core_unavailable",
+    FaceUnavailable = "face_unavailable",
+    Busy = "busy",
+}
+
+/// What an account center said no with.
+#[derive(Clone, PartialEq)]
+pub struct Problem {
+    /// The stable code.
+    pub code: ProblemCode,
+    /// The HTTP status of the reply.
+    pub status: u16,
+    /// For developers, without personal data; not for the person.
+    pub detail: Option<String>,
+    /// The server's name for the request.
+    pub request_id: Option<String>,
+    /// The member that is wrong (RFC 6901).
+    pub pointer: Option<String>,
+    /// When to try again, from the body or the `Retry-After` header.
+    pub retry_after: Option<Duration>,
+    /// How many tries are left.
+    pub attempts_left: Option<u32>,
+    /// Where the login stands now, for a mendable failure. Without it the login is over, unless the code's effect is `nothing`.
+    pub place: Option<LoginPlace>,
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Problem")
+            .field("code", &self.code.as_str())
+            .field("status", &self.status)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the account center answered {} {}",
+            self.status,
+            self.code.as_str()
+        )
+    }
+}
+
+/// Everything optional and loosely typed: a problem must be readable whatever else it holds.
+#[derive(Deserialize)]
+struct Wire {
+    code: String,
+    #[serde(default)]
+    detail: Value,
+    #[serde(default)]
+    request_id: Value,
+    #[serde(default)]
+    pointer: Value,
+    #[serde(default)]
+    retry_after: Value,
+    #[serde(default)]
+    attempts_left: Value,
+    #[serde(default)]
+    login: Value,
+    #[serde(default)]
+    step_id: Value,
+    #[serde(default)]
+    expires_in: Value,
+    #[serde(default)]
+    next: Value,
+}
+
+impl Problem {
+    /// Reads the body of a reply that is no success; nothing where it is no problem of ours.
+    pub(crate) fn read(status: u16, body: &[u8], retry_after_header: Option<u64>) -> Option<Self> {
+        let wire: Wire = serde_json::from_slice(body).ok()?;
+        Some(Self {
+            code: ProblemCode::read(&wire.code, status),
+            status,
+            detail: text(&wire.detail),
+            request_id: text(&wire.request_id),
+            pointer: text(&wire.pointer),
+            retry_after: wire
+                .retry_after
+                .as_u64()
+                .or(retry_after_header)
+                .map(Duration::from_secs),
+            attempts_left: wire.attempts_left.as_u64().and_then(|n| n.try_into().ok()),
+            place: replies::place(
+                text(&wire.login),
+                text(&wire.step_id),
+                wire.expires_in.as_u64(),
+                wire.next,
+            ),
+        })
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}

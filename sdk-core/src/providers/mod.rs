@@ -1,0 +1,1 @@
+//! What a provider's answer means, one file for each provider.

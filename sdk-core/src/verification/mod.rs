@@ -1,0 +1,1 @@
+//! Checked forms of what a person types.
