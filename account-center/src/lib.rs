@@ -1,1 +1,16 @@
 //! The account center: identities, bindings, logins and sessions of a bank's customers.
+//!
+//! `contract/README.md` is what it speaks; `README.md` beside this crate says how a request goes through.
+
+pub mod context;
+pub mod hashing;
+pub mod http;
+pub mod idempotency;
+pub mod identity;
+pub mod keys;
+pub mod login;
+pub mod ports;
+pub mod problem;
+pub mod providers;
+pub mod sessions;
+pub mod store;

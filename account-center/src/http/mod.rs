@@ -1,0 +1,26 @@
+//! The edge: routes, admission, strict JSON, problems, request ids, OpenAPI.
+
+pub mod reply;
+pub mod request_id;
+
+use std::net::IpAddr;
+
+use crate::idempotency::Ticket;
+
+/// An admitted POST: its proof is good and spent, its Idempotency-Key is begun. What an engine gets beside the wire types.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `X-Request-Id`: goes into the body of each problem ([`reply::Reply::problem`]).
+    pub request_id: String,
+    /// RFC 7638 thumbprint of the proof's key.
+    pub device_key: String,
+    /// Where the request came from.
+    pub address: IpAddr,
+    /// The path, as in the associated data of sealed fields (contract section 4).
+    pub path: &'static str,
+    /// The entry in the ledger of replies: `call.ticket.finish(tx, &reply)` in the transaction that makes the reply true.
+    ///
+    /// An engine answers `Ok(Reply)` for what it finished, and `Err(Problem)` where it stored nothing: the edge then stores that problem, or, for 5xx and
+    /// `rate_limited`, gives the key back.
+    pub ticket: Ticket,
+}

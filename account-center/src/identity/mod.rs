@@ -1,0 +1,1 @@
+//! Rules U and W: from a provider identity to an account.

@@ -1,0 +1,1 @@
+//! The steps of `POST /v1/login` (L2 to L7): a pure decision per answer, and the engine that performs it.

@@ -1,0 +1,1 @@
+//! `accounts`, `phones`, `login_passwords`, `bindings`, `open_ids`, `binding_history`.

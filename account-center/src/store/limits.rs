@@ -1,0 +1,1 @@
+//! `rate_buckets` and `used_credentials`.
