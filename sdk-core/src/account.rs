@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::session::{Session, SessionFailure};
+
 /// How the holder was identified (L10), as the account center says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -71,4 +73,26 @@ pub struct SessionSummary {
     pub began_with: String,
     /// Whether it is this device's.
     pub current: bool,
+}
+
+/// The account of who is logged in, asked from the account center.
+#[derive(Debug, Clone)]
+pub struct Account {
+    session: Session,
+}
+
+impl Account {
+    pub(crate) fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// The account as it is now (`GET /v1/account`); also refreshes what the session's status shows.
+    pub async fn get(&self) -> Result<AccountSummary, SessionFailure> {
+        self.session.account().await
+    }
+
+    /// The devices that are logged in (`GET /v1/sessions`).
+    pub async fn sessions(&self) -> Result<Vec<SessionSummary>, SessionFailure> {
+        self.session.sessions().await
+    }
 }

@@ -9,6 +9,9 @@ pub mod api;
 pub mod config;
 pub mod error;
 pub mod login;
+mod offload;
+mod postern;
+mod process_lock;
 pub mod proof;
 pub mod providers;
 pub mod random;
@@ -20,6 +23,9 @@ pub mod time;
 pub mod transport;
 pub mod vault;
 pub mod verification;
+
+pub use config::{PosternConfig, TimeLimits};
+pub use postern::{Postern, PosternBuilder};
 
 #[cfg(test)]
 pub(crate) mod testing;

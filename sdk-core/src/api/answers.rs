@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::secret::SecretString;
 
 /// How a login begins.
@@ -72,6 +74,113 @@ impl Answer {
             Self::Face { .. } => "face",
             Self::Cancel => "cancel",
         }
+    }
+}
+
+/// A member of a request that is sealed: `{"sealed":"…"}`.
+#[derive(Serialize)]
+pub(crate) struct Sealed {
+    sealed: String,
+}
+
+/// The body that begins a login.
+#[derive(Serialize)]
+pub(crate) struct StartBody<'a> {
+    app_id: &'a str,
+    start: WireStart<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum WireStart<'a> {
+    Provider { provider: &'a str, code: &'a str },
+}
+
+impl<'a> StartBody<'a> {
+    pub(crate) fn new(app_id: &'a str, start: &'a LoginStart) -> Self {
+        let LoginStart::Provider { provider, code } = start;
+        let code = code.expose();
+        Self {
+            app_id,
+            start: WireStart::Provider { provider, code },
+        }
+    }
+}
+
+/// The body of an answer.
+#[derive(Serialize)]
+pub(crate) struct AnswerBody<'a> {
+    pub(crate) login: &'a str,
+    pub(crate) step_id: &'a str,
+    pub(crate) answer: WireAnswer<'a>,
+}
+
+/// The empty object `{}`.
+#[derive(Serialize)]
+pub(crate) struct Nothing {}
+
+/// An answer with its secrets sealed.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WireAnswer<'a> {
+    Phone(&'a str),
+    SmsCode(&'a str),
+    Resend(Nothing),
+    ChangePhone(Nothing),
+    LoginPassword(Sealed),
+    Card {
+        number: Sealed,
+        withdrawal_password: Sealed,
+    },
+    Registration {
+        login_password: Sealed,
+    },
+    Face {
+        ticket: &'a str,
+    },
+    Cancel(Nothing),
+}
+
+impl Answer {
+    /// Whether it holds anything that leaves the device only sealed.
+    pub(crate) fn has_sealed_fields(&self) -> bool {
+        matches!(
+            self,
+            Self::LoginPassword(_) | Self::Card { .. } | Self::Registration { .. }
+        )
+    }
+
+    /// As it goes over the wire; `seal(field, secret)` seals one field.
+    pub(crate) fn to_wire<E>(
+        &self,
+        seal: impl Fn(&str, &SecretString) -> Result<String, E>,
+    ) -> Result<WireAnswer<'_>, E> {
+        let seal = |field: &str, secret: &SecretString| {
+            seal(field, secret).map(|sealed| Sealed { sealed })
+        };
+        Ok(match self {
+            Self::Phone(phone) => WireAnswer::Phone(phone.expose()),
+            Self::SmsCode(code) => WireAnswer::SmsCode(code.expose()),
+            Self::Resend => WireAnswer::Resend(Nothing {}),
+            Self::ChangePhone => WireAnswer::ChangePhone(Nothing {}),
+            Self::LoginPassword(password) => {
+                WireAnswer::LoginPassword(seal("login_password", password)?)
+            }
+            Self::Card {
+                number,
+                withdrawal_password,
+            } => WireAnswer::Card {
+                number: seal("card.number", number)?,
+                withdrawal_password: seal("card.withdrawal_password", withdrawal_password)?,
+            },
+            Self::Registration { login_password } => WireAnswer::Registration {
+                login_password: seal("registration.login_password", login_password)?,
+            },
+            Self::Face { ticket } => WireAnswer::Face {
+                ticket: ticket.expose(),
+            },
+            Self::Cancel => WireAnswer::Cancel(Nothing {}),
+        })
     }
 }
 

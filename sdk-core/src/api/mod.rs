@@ -2,13 +2,18 @@
 
 mod answers;
 mod call;
+mod center;
+mod exchange;
 mod failure;
 mod options;
 mod problem;
 mod replies;
+mod retry;
 
 pub use answers::{Answer, LoginStart};
 pub use call::{KeptCall, PreparedCall};
+pub use center::AccountCenter;
+pub(crate) use center::CenterParts;
 pub use failure::CallFailure;
 pub use options::{LoginOptions, OfferedProvider};
 pub use problem::{Problem, ProblemCode};
@@ -16,3 +21,4 @@ pub use replies::{
     Alternative, FaceRequest, LoginHandle, LoginPlace, LoginReply, NextStep, PasswordRules,
     VerificationMethod,
 };
+pub use retry::RetryPolicy;

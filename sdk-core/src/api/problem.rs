@@ -161,6 +161,20 @@ struct Wire {
 }
 
 impl Problem {
+    /// A failure of the server's side that came without a problem, such as a gateway's page.
+    pub(crate) fn bare(status: u16, retry_after: Option<u64>) -> Self {
+        Self {
+            code: ProblemCode::UnknownServerFailure,
+            status,
+            detail: None,
+            request_id: None,
+            pointer: None,
+            retry_after: retry_after.map(Duration::from_secs),
+            attempts_left: None,
+            place: None,
+        }
+    }
+
     /// Reads the body of a reply that is no success; nothing where it is no problem of ours.
     pub(crate) fn read(status: u16, body: &[u8], retry_after_header: Option<u64>) -> Option<Self> {
         let wire: Wire = serde_json::from_slice(body).ok()?;

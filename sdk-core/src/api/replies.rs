@@ -217,7 +217,7 @@ struct WireSession {
 }
 
 impl WireSession {
-    /// Tokens that are no DPoP tokens would go out without a proof: refused.
+    /// Tokens that are not bound to the device key would go out without a proof: refused.
     fn checked(self) -> Option<SessionTokens> {
         let usable = self.token_type.eq_ignore_ascii_case("DPoP")
             && header_safe(self.access_token.expose())

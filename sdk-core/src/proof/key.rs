@@ -64,7 +64,7 @@ impl PublicJwk {
     }
 }
 
-/// Signs with the device key. Calls may block, even for seconds (StrongBox), and are made off the async threads.
+/// Signs with the device key. Calls may block, even for seconds (`StrongBox`), and are made off the async threads.
 pub trait DeviceKey: Send + Sync {
     /// The public half; makes the key where there is none yet.
     fn public_jwk(&self) -> Result<PublicJwk, DeviceKeyError>;
@@ -100,8 +100,7 @@ fn der_integer(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let (number, rest) = rest.split_at_checked(usize::from(length))?;
     let number = match number {
         [] => return None,
-        [0, digits @ ..] => digits,
-        digits => digits,
+        [0, digits @ ..] | digits => digits,
     };
     (number.len() <= 32).then_some((number, rest))
 }

@@ -1,5 +1,277 @@
 //! The kept session: tokens stay inside; callers get the headers of one request.
 
+mod authorized;
 mod grant;
+mod keeper;
+mod record;
+mod status;
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::task::AbortHandle;
+use url::Url;
+
+pub use authorized::AuthorizedRequest;
 pub use grant::{SessionGrant, SessionTokens};
+pub(crate) use keeper::Keeper;
+pub use status::{NeedsLoginReason, SessionFailure, SessionStatus, SignedOut};
+
+use crate::account::{AccountSummary, SessionSummary};
+use crate::api::{CallFailure, ProblemCode};
+use crate::config::is_safe;
+use crate::proof::{Proved, dpop};
+use crate::secret::SecretString;
+use crate::vault::VaultError;
+
+type Renewal = Shared<BoxFuture<'static, Result<(), SessionFailure>>>;
+
+/// The session of this installation. Clones are the same session.
+#[derive(Clone)]
+pub struct Session {
+    keeper: Arc<Keeper>,
+    renewal: Arc<Mutex<Option<(AbortHandle, Renewal)>>>,
+    /// The newest nonce that each origin asked for (RFC 9449 section 9).
+    nonces: Arc<Mutex<HashMap<String, String>>>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Session([redacted])")
+    }
+}
+
+impl Session {
+    pub(crate) fn new(keeper: Keeper) -> Self {
+        Self {
+            keeper: Arc::new(keeper),
+            renewal: Arc::default(),
+            nonces: Arc::default(),
+        }
+    }
+
+    /// Whether somebody is logged in; reads the vault at the first call. Asks no server.
+    pub async fn status(&self) -> SessionStatus {
+        self.keeper.status().await
+    }
+
+    /// The headers for one request to the account center or a configured API origin; renews the access token first where it is about to expire.
+    ///
+    /// They are for this method and URL only: never send them along a redirect.
+    pub async fn authorize(
+        &self,
+        method: &str,
+        url: &Url,
+    ) -> Result<AuthorizedRequest, SessionFailure> {
+        self.authorize_hashed(method, url, None).await
+    }
+
+    /// As [`Session::authorize`], with the body's hash in the proof (`bh`), so that nobody on the way changes the body.
+    pub async fn authorize_body(
+        &self,
+        method: &str,
+        url: &Url,
+        body: &[u8],
+    ) -> Result<AuthorizedRequest, SessionFailure> {
+        let hash = dpop::hash(body);
+        self.authorize_hashed(method, url, Some(hash)).await
+    }
+
+    async fn authorize_hashed(
+        &self,
+        method: &str,
+        url: &Url,
+        body_hash: Option<String>,
+    ) -> Result<AuthorizedRequest, SessionFailure> {
+        let origin = url.origin();
+        if !is_safe(url) || !self.keeper.api_origins.contains(&origin) {
+            return Err(SessionFailure::OriginNotAllowed);
+        }
+        let token = self.fresh_token().await?;
+        let nonce = self.nonce_for(&origin);
+        let proof = self
+            .keeper
+            .center
+            .identity()
+            .prove(Proved {
+                method,
+                url,
+                nonce,
+                body_hash,
+                token_hash: Some(dpop::hash(token.expose().as_bytes())),
+            })
+            .await
+            .map_err(|error| SessionFailure::Unavailable(error.into()))?;
+        Ok(AuthorizedRequest {
+            authorization: format!("DPoP {}", token.expose()).into(),
+            proof: proof.into(),
+            token,
+        })
+    }
+
+    /// Keeps the `DPoP-Nonce` of an API's reply for the next request to it (RFC 9449 section 9).
+    pub fn learn_nonce(&self, url: &Url, nonce: &str) {
+        let origin = url.origin();
+        let usable = nonce.len() <= 256 && nonce.bytes().all(|byte| byte.is_ascii_graphic());
+        if usable && self.keeper.api_origins.contains(&origin) {
+            let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+            nonces.insert(origin.ascii_serialization(), nonce.to_owned());
+        }
+    }
+
+    fn nonce_for(&self, origin: &url::Origin) -> Option<String> {
+        if self.keeper.api_origins.first() == Some(origin) {
+            return self.keeper.center.nonce();
+        }
+        let nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.get(&origin.ascii_serialization()).cloned()
+    }
+
+    /// Renews the access token. One request for any number of callers; who drops the future cancels nothing.
+    pub async fn renew(&self) -> Result<(), SessionFailure> {
+        self.renew_unless_newer(None).await
+    }
+
+    /// Renews after an API answered 401 to `rejected`; costs nothing where its token has been renewed already.
+    pub async fn renew_rejected(&self, rejected: &AuthorizedRequest) -> Result<(), SessionFailure> {
+        self.renew_unless_newer(Some(rejected.token.clone())).await
+    }
+
+    /// Keeps the session of a login: in the vault first, and visible only then.
+    pub async fn establish(&self, grant: SessionGrant) -> Result<(), VaultError> {
+        let keeper = Arc::clone(&self.keeper);
+        self.finish(async move { keeper.establish(grant).await })
+            .await
+            .unwrap_or_else(|| Err(broken_off()))
+    }
+
+    /// Signs out: tells the account center and deletes the session from this device, whether or not the account center could be told.
+    ///
+    /// # Errors
+    /// Where the vault refuses to delete: the session is no longer used, but may be found again after a restart. Sign out again then.
+    pub async fn sign_out(&self) -> Result<SignedOut, VaultError> {
+        let this = self.clone();
+        self.finish(async move { this.sign_out_to_the_end().await })
+            .await
+            .unwrap_or_else(|| Err(broken_off()))
+    }
+
+    async fn sign_out_to_the_end(&self) -> Result<SignedOut, VaultError> {
+        let told = match self
+            .call(|center, token| async move { center.end_session(&token).await }.boxed())
+            .await
+        {
+            Ok(()) | Err(SessionFailure::NeedsLogin(_) | SessionFailure::SignedOut) => true,
+            Err(SessionFailure::Unavailable(_) | SessionFailure::OriginNotAllowed) => false,
+        };
+        self.keeper.forget().await?;
+        Ok(SignedOut { server_told: told })
+    }
+
+    /// The account, fresh from the account center.
+    pub(crate) async fn account(&self) -> Result<AccountSummary, SessionFailure> {
+        let account = self
+            .call(|center, token| async move { center.account(&token).await }.boxed())
+            .await?;
+        self.keeper.account_changed(account.clone()).await;
+        Ok(account)
+    }
+
+    /// The account's sessions.
+    pub(crate) async fn sessions(&self) -> Result<Vec<SessionSummary>, SessionFailure> {
+        self.call(|center, token| async move { center.sessions(&token).await }.boxed())
+            .await
+    }
+
+    /// A call with the access token; after `invalid_token` one renewal and one repetition.
+    async fn call<T>(
+        &self,
+        send: impl Fn(
+            Arc<crate::api::AccountCenter>,
+            SecretString,
+        ) -> BoxFuture<'static, Result<T, CallFailure>>,
+    ) -> Result<T, SessionFailure> {
+        let mut token = self.fresh_token().await?;
+        let mut repeated = false;
+        loop {
+            let failure = match send(Arc::clone(&self.keeper.center), token.clone()).await {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            match failure.problem().map(|problem| problem.code) {
+                Some(ProblemCode::SessionEnded) => {
+                    return Err(self
+                        .keeper
+                        .ended(&token, NeedsLoginReason::SessionEnded)
+                        .await);
+                }
+                Some(ProblemCode::InvalidToken) if !repeated => {
+                    repeated = true;
+                    self.renew_unless_newer(Some(token)).await?;
+                    token = self.keeper.token().await?.0;
+                }
+                _ => return Err(SessionFailure::Unavailable(failure)),
+            }
+        }
+    }
+
+    /// The access token, renewed where it is about to expire. One that is still good serves where it can't be renewed at the moment.
+    async fn fresh_token(&self) -> Result<SecretString, SessionFailure> {
+        let (token, freshness) = self.keeper.token().await?;
+        if freshness.fresh {
+            return Ok(token);
+        }
+        match self.renew_unless_newer(Some(token.clone())).await {
+            Ok(()) => Ok(self.keeper.token().await?.0),
+            Err(SessionFailure::Unavailable(_)) if freshness.good => Ok(token),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn renew_unless_newer(
+        &self,
+        rejected: Option<SecretString>,
+    ) -> Result<(), SessionFailure> {
+        let renewal = {
+            let mut slot = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+            match slot.as_ref() {
+                Some((task, running)) if !task.is_finished() => running.clone(),
+                _ => {
+                    let keeper = Arc::clone(&self.keeper);
+                    let task = self
+                        .keeper
+                        .runtime
+                        .spawn(async move { keeper.renew(rejected).await });
+                    let abort = task.abort_handle();
+                    let renewal = async move {
+                        task.await.unwrap_or_else(|_| {
+                            Err(SessionFailure::Unavailable(broken_off().into()))
+                        })
+                    }
+                    .boxed()
+                    .shared();
+                    *slot = Some((abort, renewal.clone()));
+                    renewal
+                }
+            }
+        };
+        renewal.await
+    }
+
+    /// Runs to its end whatever becomes of the caller.
+    async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        self.keeper.runtime.spawn(work).await.ok()
+    }
+}
+
+/// The runtime was shut down, or a host's code panicked: nothing is known of the end.
+fn broken_off() -> VaultError {
+    VaultError::Failed {
+        what: "the work was broken off".to_owned(),
+    }
+}

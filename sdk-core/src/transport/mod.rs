@@ -1,10 +1,16 @@
 //! One HTTP request in, one reply out. A bank that must use its own HTTP stack implements [`Transport`].
 
+mod reqwest;
+mod tls;
+
 use std::fmt;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
 use url::Url;
+
+pub use self::reqwest::ReqwestTransport;
+pub use self::tls::TrustDecision;
 
 /// A reply body larger than this is refused ([`TransportError::TooLarge`]).
 pub const REPLY_LIMIT: usize = 256 * 1024;

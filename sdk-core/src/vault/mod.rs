@@ -1,8 +1,11 @@
 //! Where secrets are kept between runs: blobs by name, opaque to the vault.
 
+mod files;
+mod install;
 mod memory;
 mod records;
 
+pub(crate) use install::install_id;
 pub use memory::MemoryVault;
 pub use records::{InstallId, Loaded, Records, SCHEMA};
 

@@ -1,0 +1,230 @@
+//! What a host starts from.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::account::Account;
+use crate::api::{AccountCenter, CallFailure, CenterParts, LoginOptions, RetryPolicy};
+use crate::config::{CheckedConfig, PosternConfig};
+use crate::error::BuildError;
+use crate::proof::{DeviceIdentity, DeviceKey, VaultedDeviceKey};
+use crate::random::{Randomness, SystemRandomness};
+use crate::session::{Keeper, Session};
+use crate::time::{Clock, SystemClock};
+use crate::transport::{ReqwestTransport, Transport, TrustDecision};
+use crate::vault::{InstallId, Records, Vault};
+
+/// The SDK. Clones are the same one.
+#[derive(Clone)]
+pub struct Postern {
+    core: Arc<Core>,
+}
+
+/// What the modules share.
+pub(crate) struct Core {
+    pub(crate) config: CheckedConfig,
+    pub(crate) center: Arc<AccountCenter>,
+    pub(crate) session: Session,
+    pub(crate) records: Records,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) randomness: Arc<dyn Randomness>,
+    pub(crate) runtime: Handle,
+}
+
+impl std::fmt::Debug for Postern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Postern({})", self.core.config.account_center)
+    }
+}
+
+impl Postern {
+    /// Begins with a configuration. A vault is needed; the rest has defaults.
+    pub fn builder(config: PosternConfig) -> PosternBuilder {
+        PosternBuilder {
+            config,
+            vault: None,
+            transport: None,
+            trust: None,
+            device_key: None,
+            clock: None,
+            randomness: None,
+            runtime: None,
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    /// Which providers are offered here, in the order of their buttons.
+    pub async fn login_options(&self) -> Result<LoginOptions, CallFailure> {
+        self.core.center.login_options().await
+    }
+
+    /// The session of this installation.
+    pub fn session(&self) -> Session {
+        self.core.session.clone()
+    }
+
+    /// The account of who is logged in.
+    pub fn account(&self) -> Account {
+        Account::new(self.core.session.clone())
+    }
+
+    /// Where the session is kept, for people.
+    pub fn vault_description(&self) -> String {
+        self.core.records.vault().description()
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+/// Puts a [`Postern`] together.
+#[must_use]
+pub struct PosternBuilder {
+    config: PosternConfig,
+    vault: Option<Arc<dyn Vault>>,
+    transport: Option<Arc<dyn Transport>>,
+    trust: Option<Arc<dyn TrustDecision>>,
+    device_key: Option<Arc<dyn DeviceKey>>,
+    clock: Option<Arc<dyn Clock>>,
+    randomness: Option<Arc<dyn Randomness>>,
+    runtime: Option<Handle>,
+    retry: RetryPolicy,
+}
+
+impl std::fmt::Debug for PosternBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PosternBuilder({:?})", self.config)
+    }
+}
+
+impl PosternBuilder {
+    /// Where secrets are kept between runs.
+    pub fn vault(self, vault: impl Vault + 'static) -> Self {
+        self.shared_vault(Arc::new(vault))
+    }
+
+    /// Where secrets are kept, shared with others.
+    pub fn shared_vault(mut self, vault: Arc<dyn Vault>) -> Self {
+        self.vault = Some(vault);
+        self
+    }
+
+    /// An HTTP stack of the host's own. It then sees to TLS, pins and time limits itself.
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Who decides which certificates are trusted, in place of the platform's verifier. Needed on Android.
+    pub fn trust_decision(mut self, trust: Arc<dyn TrustDecision>) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// A device key in hardware, in place of a software key in the vault.
+    pub fn device_key(mut self, key: Arc<dyn DeviceKey>) -> Self {
+        self.device_key = Some(key);
+        self
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Another randomness than the system's.
+    pub fn randomness(mut self, randomness: Arc<dyn Randomness>) -> Self {
+        self.randomness = Some(randomness);
+        self
+    }
+
+    /// The tokio runtime to work on (with timer and I/O); by default the current one.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// How often and how long calls are repeated.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Checks the configuration and puts all together. Opens no connection and does not read the vault.
+    pub fn build(self) -> Result<Postern, BuildError> {
+        let config = self.config.check()?;
+        let vault = self.vault.ok_or(BuildError::NoVault)?;
+        let runtime = match self.runtime {
+            Some(runtime) => runtime,
+            None => Handle::try_current().map_err(|_| BuildError::NoRuntime)?,
+        };
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let randomness = self
+            .randomness
+            .unwrap_or_else(|| Arc::new(SystemRandomness::new()));
+        let install = match &config.data_dir {
+            Some(folder) => install_id(folder, randomness.as_ref())?,
+            None => InstallId("unspecified".to_owned()),
+        };
+        let records = Records::new(vault, install);
+        let device_key = self.device_key.unwrap_or_else(|| {
+            Arc::new(VaultedDeviceKey::new(
+                records.clone(),
+                config.data_dir.clone(),
+            ))
+        });
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => Arc::new(ReqwestTransport::new(&config, self.trust)?),
+        };
+        let identity = DeviceIdentity::new(
+            device_key,
+            runtime.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&randomness),
+        );
+        let center = Arc::new(AccountCenter::new(CenterParts {
+            config: config.clone(),
+            transport,
+            identity,
+            records: records.clone(),
+            clock: Arc::clone(&clock),
+            randomness: Arc::clone(&randomness),
+            runtime: runtime.clone(),
+            retry: self.retry,
+        }));
+        let session = Session::new(Keeper::new(
+            Arc::clone(&center),
+            records.clone(),
+            Arc::clone(&clock),
+            runtime.clone(),
+            config.api_origins.clone(),
+            config.data_dir.clone(),
+        ));
+        Ok(Postern {
+            core: Arc::new(Core {
+                config,
+                center,
+                session,
+                records,
+                clock,
+                randomness,
+                runtime,
+            }),
+        })
+    }
+}
+
+/// The id of this installation; made at the first start.
+///
+/// It stands in a file of the data folder, which backups leave out, and in every record of the vault. A record with another id came from another
+/// installation: from a restored backup, or from before the app was installed anew (a keychain outlives its app).
+fn install_id(folder: &Path, randomness: &dyn Randomness) -> Result<InstallId, BuildError> {
+    crate::vault::install_id(folder, randomness).map_err(|error| BuildError::DataDir {
+        what: error.to_string(),
+    })
+}

@@ -1,0 +1,66 @@
+//! One at a time over processes: an advisory lock on a file, which the system frees when its holder dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a taken lock is tried again.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// After this the holder is taken for hung: the account center bears two refreshes (contract section 8), so that going on is the lesser evil.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A held lock; freed when dropped.
+pub(crate) struct ProcessLock {
+    _file: Option<File>,
+}
+
+/// What came of trying.
+pub(crate) enum Tried {
+    Taken(ProcessLock),
+    HeldByAnother,
+}
+
+impl ProcessLock {
+    /// Tries once. Where there is no folder, or it can't be locked in, there is nothing to wait for.
+    pub(crate) fn attempt(folder: Option<&Path>, name: &str) -> Tried {
+        let Some(file) = folder.and_then(|folder| open(folder, name)) else {
+            return Tried::Taken(Self { _file: None });
+        };
+        match file.try_lock() {
+            Ok(()) => Tried::Taken(Self { _file: Some(file) }),
+            Err(TryLockError::WouldBlock) => Tried::HeldByAnother,
+            Err(TryLockError::Error(error)) => {
+                tracing::debug!(%error, name, "no lock between processes");
+                Tried::Taken(Self { _file: None })
+            }
+        }
+    }
+
+    /// Tries until it is there or patience ends. Blocks.
+    pub(crate) fn wait(folder: Option<&Path>, name: &str) -> Self {
+        let mut waited = Duration::ZERO;
+        loop {
+            match Self::attempt(folder, name) {
+                Tried::Taken(lock) => return lock,
+                Tried::HeldByAnother if waited >= PATIENCE => return Self { _file: None },
+                Tried::HeldByAnother => std::thread::sleep(PAUSE),
+            }
+            waited += PAUSE;
+        }
+    }
+}
+
+fn open(folder: &Path, name: &str) -> Option<File> {
+    let path = folder.join(format!("{name}.lock"));
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            tracing::warn!(%error, name, "the lock's file can't be opened");
+            None
+        }
+    }
+}

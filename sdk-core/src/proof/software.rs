@@ -1,0 +1,158 @@
+//! A device key in software, for machines without hardware that keeps one; it lives in the vault as PKCS#8.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde::{Deserialize, Serialize};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{DeviceKey, DeviceKeyError, PublicJwk};
+use crate::process_lock::ProcessLock;
+use crate::secret::{SecretBytes, SecretString, in_vault};
+use crate::vault::{Loaded, Records, VaultError};
+
+/// An ES256 key in this process's memory.
+pub struct SoftwareDeviceKey {
+    pair: EcdsaKeyPair,
+    public: PublicJwk,
+}
+
+impl std::fmt::Debug for SoftwareDeviceKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SoftwareDeviceKey([redacted])")
+    }
+}
+
+impl SoftwareDeviceKey {
+    /// Makes a key and gives it with its PKCS#8, which is what to keep.
+    pub fn generate() -> Result<(Self, SecretBytes), DeviceKeyError> {
+        let document =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                .map_err(|_| failed("the key can't be made"))?;
+        let pkcs8 = SecretBytes::from(document.as_ref());
+        Ok((Self::from_pkcs8(&pkcs8)?, pkcs8))
+    }
+
+    /// The key that was kept.
+    pub fn from_pkcs8(pkcs8: &SecretBytes) -> Result<Self, DeviceKeyError> {
+        let pair = EcdsaKeyPair::from_pkcs8(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            pkcs8.expose(),
+            &SystemRandom::new(),
+        )
+        .map_err(|_| failed("the kept key is no PKCS#8 of P-256"))?;
+        let public = PublicJwk::from_sec1(pair.public_key().as_ref())
+            .ok_or_else(|| failed("the public key is no point"))?;
+        Ok(Self { pair, public })
+    }
+}
+
+impl DeviceKey for SoftwareDeviceKey {
+    fn public_jwk(&self) -> Result<PublicJwk, DeviceKeyError> {
+        Ok(self.public.clone())
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], DeviceKeyError> {
+        let signature = self
+            .pair
+            .sign(&SystemRandom::new(), message)
+            .map_err(|_| failed("the signature can't be made"))?;
+        signature
+            .as_ref()
+            .try_into()
+            .map_err(|_| failed("the signature has another length"))
+    }
+}
+
+fn failed(what: &str) -> DeviceKeyError {
+    DeviceKeyError::Failed {
+        what: what.to_owned(),
+    }
+}
+
+/// The name of the record in the vault.
+const RECORD: &str = "device_key";
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(with = "in_vault")]
+    pkcs8: SecretString,
+}
+
+/// The software key of this installation, read from the vault at its first use and made where there is none.
+pub(crate) struct VaultedDeviceKey {
+    records: Records,
+    /// Where processes agree on who makes the key.
+    data_dir: Option<PathBuf>,
+    key: Mutex<Option<Arc<SoftwareDeviceKey>>>,
+}
+
+impl VaultedDeviceKey {
+    pub(crate) fn new(records: Records, data_dir: Option<PathBuf>) -> Self {
+        Self {
+            records,
+            data_dir,
+            key: Mutex::new(None),
+        }
+    }
+
+    fn key(&self) -> Result<Arc<SoftwareDeviceKey>, DeviceKeyError> {
+        let mut kept = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = kept.as_ref() {
+            return Ok(Arc::clone(key));
+        }
+        let key = match self.read()? {
+            Some(key) => key,
+            None => self.make()?,
+        };
+        let key = Arc::new(key);
+        *kept = Some(Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// The kept key. One that can't be read is made anew: the session bound to it is over, and nothing else is lost.
+    fn read(&self) -> Result<Option<SoftwareDeviceKey>, DeviceKeyError> {
+        match self.records.load::<Kept>(RECORD) {
+            Ok(Loaded::Record(kept)) => {
+                let pkcs8 = URL_SAFE_NO_PAD
+                    .decode(kept.pkcs8.expose())
+                    .unwrap_or_default();
+                Ok(SoftwareDeviceKey::from_pkcs8(&SecretBytes::new(pkcs8)).ok())
+            }
+            Ok(_) | Err(VaultError::KeyInvalidated) => Ok(None),
+            Err(VaultError::Unavailable) => Err(DeviceKeyError::Unavailable),
+            Err(VaultError::Failed { what }) => Err(DeviceKeyError::Failed { what }),
+        }
+    }
+
+    fn make(&self) -> Result<SoftwareDeviceKey, DeviceKeyError> {
+        // Two processes that start at the same time must end up with one key; without the lock the later one's would win.
+        let _lock = ProcessLock::wait(self.data_dir.as_deref(), "device-key");
+        if let Some(made_meanwhile) = self.read()? {
+            return Ok(made_meanwhile);
+        }
+        let (key, pkcs8) = SoftwareDeviceKey::generate()?;
+        let kept = Kept {
+            pkcs8: URL_SAFE_NO_PAD.encode(pkcs8.expose()).into(),
+        };
+        match self.records.store(RECORD, &kept) {
+            Ok(()) => Ok(key),
+            Err(VaultError::Failed { what }) => Err(DeviceKeyError::Failed { what }),
+            Err(_) => Err(DeviceKeyError::Unavailable),
+        }
+    }
+}
+
+impl DeviceKey for VaultedDeviceKey {
+    fn public_jwk(&self) -> Result<PublicJwk, DeviceKeyError> {
+        self.key()?.public_jwk()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], DeviceKeyError> {
+        self.key()?.sign(message)
+    }
+}
