@@ -1,0 +1,169 @@
+//! The face service: a session for a login, performed on the phone, verified server to server, once (L5).
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    middleware::from_fn_with_state,
+    routing::post,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{Body, Failure, Shared, require_bearer},
+    context::random_text,
+    world::World,
+};
+
+const KEY: &str = "simulator-face-key";
+/// How long a session may wait for its person, in seconds.
+const SESSION_SECONDS: u64 = 10 * 60;
+/// How long a ticket may wait to be verified, in seconds.
+const TICKET_SECONDS: u64 = 5 * 60;
+
+/// What the ticket is bound to; the service keeps it and gives it back.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bound {
+    customer: String,
+    login: String,
+    device_key: String,
+    nonce: String,
+}
+
+struct Session {
+    bound: Bound,
+    expires_at: u64,
+}
+
+struct Ticket {
+    bound: Bound,
+    outcome: Outcome,
+    expires_at: u64,
+    used: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Pass,
+    Fail,
+    Timeout,
+}
+
+impl Outcome {
+    fn result(self) -> &'static str {
+        match self {
+            Self::Pass => "passed",
+            Self::Fail => "failed",
+            Self::Timeout => "timed_out",
+        }
+    }
+}
+
+/// Sessions that wait, and tickets.
+#[derive(Default)]
+pub(crate) struct Faces {
+    sessions: HashMap<String, Session>,
+    tickets: HashMap<String, Ticket>,
+}
+
+pub(crate) fn router(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/sessions", post(begin))
+        .route("/tickets/verify", post(verify))
+        .route_layer(from_fn_with_state(KEY, require_bearer))
+        .route("/phone/sessions/{face_session}/perform", post(perform))
+        .with_state(world)
+}
+
+async fn begin(State(world): Shared, Body(bound): Body<Bound>) -> Json<Value> {
+    let face_session = format!("fs_{}", random_text(&*world.randomness, 16));
+    let url = format!("{}/phone/sessions/{face_session}", world.addresses.face);
+    let now = world.now();
+    let mut faces = world.faces();
+    faces.sessions.retain(|_, session| session.expires_at > now);
+    faces.sessions.insert(
+        face_session.clone(),
+        Session {
+            bound,
+            expires_at: now + SESSION_SECONDS,
+        },
+    );
+    Json(json!({ "face_session": face_session, "url": url }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Perform {
+    outcome: Outcome,
+}
+
+async fn perform(
+    State(world): Shared,
+    Path(face_session): Path<String>,
+    Body(body): Body<Perform>,
+) -> Result<Json<Value>, Failure> {
+    let ticket = format!("ft_{}", random_text(&*world.randomness, 24));
+    let now = world.now();
+    let mut faces = world.faces();
+    let session = faces
+        .sessions
+        .remove(&face_session)
+        .filter(|session| now < session.expires_at)
+        .ok_or_else(|| {
+            Failure::new(
+                StatusCode::NOT_FOUND,
+                "no such face session, or it was performed or has expired",
+            )
+        })?;
+    faces.tickets.insert(
+        ticket.clone(),
+        Ticket {
+            bound: session.bound,
+            outcome: body.outcome,
+            expires_at: now + TICKET_SECONDS,
+            used: false,
+        },
+    );
+    Ok(Json(json!({ "ticket": ticket })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Verify {
+    ticket: String,
+}
+
+/// An answer whatever the ticket; an expired one is unknown.
+#[derive(Serialize)]
+struct Verified {
+    result: &'static str,
+    #[serde(flatten)]
+    bound: Option<Bound>,
+}
+
+async fn verify(State(world): Shared, Body(body): Body<Verify>) -> Json<Verified> {
+    let now = world.now();
+    let mut faces = world.faces();
+    Json(match faces.tickets.get_mut(&body.ticket) {
+        Some(ticket) if ticket.used => Verified {
+            result: "used",
+            bound: None,
+        },
+        Some(ticket) if now < ticket.expires_at => {
+            ticket.used = true;
+            Verified {
+                result: ticket.outcome.result(),
+                bound: Some(ticket.bound.clone()),
+            }
+        }
+        _ => Verified {
+            result: "unknown",
+            bound: None,
+        },
+    })
+}

@@ -1,0 +1,92 @@
+//! What every party's requests pass through: counting, then the faults.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    middleware::Next,
+    response::{Html, IntoResponse, Response},
+};
+use futures_util::StreamExt as _;
+use serde_json::Value;
+
+use crate::{
+    connection::Connection,
+    faults::{Fault, Party},
+    wechat::{WeChatError, errcode_reply},
+    world::World,
+};
+
+const RUBBISH: &str = "<!doctype html><html><head><title>Welcome to Airport WiFi</title></head><body><h1>Please accept our terms</h1></body></html>";
+
+/// Counts the request and lets the faults have it (for `axum::middleware::from_fn_with_state`).
+pub(crate) async fn observe(
+    State((world, party)): State<(Arc<World>, Party)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().to_owned();
+    // The route and not the path: paths hold phone numbers and references.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("other", MatchedPath::as_str)
+        .to_owned();
+    let method = request.method().clone();
+    let number = world.requests.arrived(party, &method, &path);
+    let connection = request
+        .extensions()
+        .get::<ConnectInfo<Connection>>()
+        .map(|info| info.0.clone());
+
+    let plan = world.faults.take(party, &path);
+    if !plan.delay.is_zero() {
+        tokio::time::sleep(plan.delay).await;
+    }
+    let fault = plan.fault.as_ref().map_or("none", Fault::name);
+    let response = match plan.fault {
+        None | Some(Fault::Delay { .. } | Fault::ExpireCodes {}) => next.run(request).await,
+        Some(Fault::Status { status, body }) => status_reply(status, body),
+        Some(Fault::Rubbish {}) => Html(RUBBISH).into_response(),
+        Some(Fault::Errcode { errcode, errmsg }) => {
+            errcode_reply(&WeChatError::injected(errcode, errmsg))
+        }
+        Some(Fault::DropRequest {}) => return sever(connection.as_ref(), party, "drop_request"),
+        Some(Fault::DropReply {}) => {
+            // Read to the end, so that whoever answers has really finished.
+            let mut body = next.run(request).await.into_body().into_data_stream();
+            while let Some(Ok(_)) = body.next().await {}
+            return sever(connection.as_ref(), party, "drop_reply");
+        }
+    };
+    let status = response.status().as_u16();
+    world.requests.answered(number, status);
+    tracing::debug!(party = party.name(), %method, route, status, fault, "answered");
+    response
+}
+
+fn status_reply(status: u16, body: Option<Value>) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match body {
+        None => status.into_response(),
+        Some(Value::String(text)) => {
+            (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+        }
+        Some(json) => (status, Json(json)).into_response(),
+    }
+}
+
+/// The response given back is never written: the connection refuses.
+fn sever(connection: Option<&Connection>, party: Party, fault: &str) -> Response {
+    if let Some(connection) = connection {
+        connection.sever();
+    }
+    tracing::debug!(
+        party = party.name(),
+        fault,
+        "connection closed without an answer"
+    );
+    StatusCode::SERVICE_UNAVAILABLE.into_response()
+}
