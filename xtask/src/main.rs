@@ -1,3 +1,57 @@
-//! Build, package, test and verify: all automation of this repository.
+//! Build, package, test and verify: all automation of this repository, called as `cargo xtask …`.
+//!
+//! Only the standard library, clap and serde: it has to compile in seconds on a fresh machine.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its terminal"
+)]
 
-fn main() {}
+mod apt;
+mod bindings;
+mod process;
+mod repo;
+mod setup;
+mod swift;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What every command returns; the message is for the person at the terminal.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Build, package, test and verify Postern."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need (Debian, as root or with sudo); elsewhere say what is missing.
+    Setup(setup::Options),
+    /// Build the library and generate its Kotlin and Swift.
+    Bindings(bindings::Options),
+    /// Run a command where Swift is: `cargo xtask swift -- swift build`.
+    Swift(swift::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Task::Setup(options) => setup::run(&options),
+        Task::Bindings(options) => bindings::run(&options),
+        Task::Swift(options) => swift::run(&options),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
