@@ -19,6 +19,7 @@ pub mod refusal;
 pub mod sealing;
 pub mod secret;
 pub mod session;
+pub mod text;
 pub mod time;
 pub mod transport;
 pub mod vault;

@@ -18,7 +18,6 @@ pub use failure::CallFailure;
 pub use options::{LoginOptions, OfferedProvider};
 pub use problem::{Problem, ProblemCode};
 pub use replies::{
-    Alternative, FaceRequest, LoginHandle, LoginPlace, LoginReply, NextStep, PasswordRules,
-    VerificationMethod,
+    FaceRequest, LoginHandle, LoginPlace, LoginReply, NextStep, PasswordRules, VerificationMethod,
 };
 pub use retry::RetryPolicy;

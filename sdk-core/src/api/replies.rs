@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::account::{AccountSummary, SessionSummary};
 use crate::secret::SecretString;
 use crate::session::{SessionGrant, SessionTokens};
+use crate::text::LocalizedText;
 
 /// The handle of a login, `lg_…`. It answers only to the device key that began it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -58,14 +59,17 @@ pub enum NextStep {
         /// What the face service's client needs.
         request: FaceRequest,
         /// What the bank offers to who declines, by language.
-        alternative: Alternative,
+        alternative: LocalizedText,
         /// How many tries are left.
         attempts_left: u32,
     },
+    /// A step that this version does not know: the app must be updated, and the login is left as it is (ADR 0008).
+    Unknown,
 }
 
 /// A way to prove who one is (L5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VerificationMethod {
     /// The login password.
     LoginPassword,
@@ -74,7 +78,7 @@ pub enum VerificationMethod {
 }
 
 /// What a new login password must be like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordRules {
     /// Least number of characters.
     pub min_length: u32,
@@ -93,17 +97,6 @@ pub struct FaceRequest {
     pub url: String,
     /// Binds the ticket to this login.
     pub nonce: String,
-}
-
-/// A text in Chinese and English.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Alternative {
-    /// Chinese.
-    #[serde(default)]
-    pub zh: String,
-    /// English.
-    #[serde(default)]
-    pub en: String,
 }
 
 /// A good reply of `/v1/login`.
@@ -140,11 +133,13 @@ enum WireStep {
     Face {
         request: FaceRequest,
         #[serde(default)]
-        alternative: Alternative,
+        alternative: LocalizedText,
         attempts_left: u32,
     },
     Done,
     Cancelled,
+    #[serde(other)]
+    Unknown,
 }
 
 impl WireStep {
@@ -181,6 +176,7 @@ impl WireStep {
                 alternative,
                 attempts_left,
             },
+            Self::Unknown => NextStep::Unknown,
             Self::Done | Self::Cancelled => return None,
         })
     }
