@@ -10,7 +10,6 @@ use serde::Deserialize;
 
 use crate::base64url;
 use crate::jws::{self, JwsError, KeyHint, Profile};
-use crate::keys::JwkError;
 use crate::nonce::NonceKey;
 use crate::public_url::PublicUrl;
 use crate::strict_json::{self, text_where_present};
@@ -118,18 +117,7 @@ impl InvalidProof {
     /// A stable word for logs and for `contract/vectors/dpop.json`.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Jws(JwsError::TooLong) => "too_long",
-            Self::Jws(JwsError::Form) => "form",
-            Self::Jws(JwsError::HeaderJson) => "header_json",
-            Self::Jws(JwsError::HeaderMembers) => "header_members",
-            Self::Jws(JwsError::Critical) => "critical",
-            Self::Jws(JwsError::Type) => "type",
-            Self::Jws(JwsError::Algorithm) => "algorithm",
-            Self::Jws(JwsError::Jwk(JwkError::PrivateKey)) => "private_key",
-            Self::Jws(JwsError::Jwk(JwkError::Members)) => "jwk_members",
-            Self::Jws(JwsError::Jwk(JwkError::Curve)) => "curve",
-            Self::Jws(JwsError::Jwk(JwkError::Coordinates)) => "coordinates",
-            Self::Jws(JwsError::Signature) => "signature",
+            Self::Jws(error) => error.word(),
             Self::Claims => "claims",
             Self::Jti => "jti",
             Self::Method => "method",

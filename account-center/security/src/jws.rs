@@ -63,13 +63,33 @@ pub enum JwsError {
     Signature,
 }
 
+impl JwsError {
+    /// A stable word for logs and for `contract/vectors`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Form => "form",
+            Self::HeaderJson => "header_json",
+            Self::HeaderMembers => "header_members",
+            Self::Critical => "critical",
+            Self::Type => "type",
+            Self::Algorithm => "algorithm",
+            Self::Jwk(JwkError::Members) => "jwk_members",
+            Self::Jwk(JwkError::PrivateKey) => "private_key",
+            Self::Jwk(JwkError::Curve) => "curve",
+            Self::Jwk(JwkError::Coordinates) => "coordinates",
+            Self::Signature => "signature",
+        }
+    }
+}
+
 /// A JWS whose form and header are right, and whose signature has not been checked. Its payload cannot be had yet.
 #[derive(Debug)]
 pub struct Unverified<'a> {
     kid: Option<String>,
     jwk: Option<VerifyingKey>,
     signed: &'a str,
-    payload: &'a str,
+    payload: Vec<u8>,
     signature: [u8; 64],
 }
 
@@ -81,6 +101,7 @@ impl<'a> Unverified<'a> {
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(JwsError::Form)?;
         let (header, payload) = signed.split_once('.').ok_or(JwsError::Form)?;
+        let payload = base64url::decode(payload).map_err(|_| JwsError::Form)?;
         let signature = base64url::decode_array(signature).map_err(|_| JwsError::Form)?;
         let header = base64url::decode(header).map_err(|_| JwsError::Form)?;
         let (kid, jwk) = check_header(&header, profile)?;
@@ -102,7 +123,7 @@ impl<'a> Unverified<'a> {
     pub fn verify(self, key: &VerifyingKey) -> Result<Vec<u8>, JwsError> {
         key.verify(self.signed.as_bytes(), &self.signature)
             .map_err(|_| JwsError::Signature)?;
-        base64url::decode(self.payload).map_err(|_| JwsError::Form)
+        Ok(self.payload)
     }
 
     /// Verifies the signature with the embedded key ([`KeyHint::Embedded`]) and gives that key and the payload. This proves possession

@@ -79,6 +79,20 @@ pub enum KeyListError {
     Signing(#[from] SigningKeyError),
 }
 
+impl KeyListError {
+    /// A stable word for logs and for `contract/vectors/key_list.json`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Jws(error) => error.word(),
+            Self::Form => "list_form",
+            Self::Issuer => "issuer",
+            Self::Expired => "expired",
+            Self::RolledBack => "rolled_back",
+            Self::Signing(_) => "signing",
+        }
+    }
+}
+
 impl KeyList {
     /// Checks the form and signs with the offline root's key.
     pub fn sign(

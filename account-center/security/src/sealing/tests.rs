@@ -272,6 +272,70 @@ fn debug_of_a_key_pair_is_a_placeholder() {
     );
 }
 
+/// The fixed numbers of RFC 9180, appendix A.1.1, from `contract/vectors/sealing.json`.
+#[test]
+fn rfc9180_a_1_1_opens_and_seals_to_the_same_bytes() {
+    let file = include_str!("../../../../contract/vectors/sealing.json");
+    let vectors: serde_json::Value = serde_json::from_str(file).unwrap();
+    let rfc = &vectors["rfc9180_a_1_1"];
+    let bytes = |name: &str| base64url::decode(rfc[name].as_str().unwrap()).unwrap();
+    let ephemeral_seed: [u8; 32] = bytes("ikm_e").try_into().unwrap();
+    let recipient = SealingKeyPair::derive("r", &bytes("ikm_r").try_into().unwrap()).unwrap();
+    assert_eq!(recipient.public_bytes().to_vec(), bytes("pk_r"));
+    let kept = SealingKeyPair::from_private_bytes("r", &bytes("sk_r")).unwrap();
+    assert_eq!(kept.public_bytes(), recipient.public_bytes());
+
+    let (enc, ciphertext) = seal_raw(
+        recipient.public_bytes(),
+        &ephemeral_seed,
+        &bytes("pt"),
+        &bytes("info"),
+        &bytes("aad"),
+    )
+    .unwrap();
+    assert_eq!(enc.to_vec(), bytes("enc"));
+    assert_eq!(ciphertext, bytes("ct"));
+    let opened = open_raw(
+        &recipient.private,
+        &enc,
+        &ciphertext,
+        &bytes("info"),
+        &bytes("aad"),
+    )
+    .unwrap();
+    assert_eq!(opened, bytes("pt"));
+}
+
+#[test]
+fn contract_4_the_frames_of_the_vectors_are_ours() {
+    let file = include_str!("../../../../contract/vectors/sealing.json");
+    let vectors: serde_json::Value = serde_json::from_str(file).unwrap();
+    for case in vectors["good"].as_array().unwrap() {
+        let text = |name: &str| case[name].as_str().unwrap();
+        let device_key = Thumbprint::parse(text("device_key")).unwrap();
+        let place = Place {
+            device_key: &device_key,
+            idempotency_key: text("idempotency_key"),
+            path: text("path"),
+            field: text("field"),
+            login_handle: text("login_handle"),
+            step_id: text("step_id"),
+        };
+        let recipient = Recipient {
+            issuer: text("issuer"),
+            app_id: text("app_id"),
+        };
+        assert_eq!(
+            base64url::encode(info(&recipient, text("kid")).unwrap()),
+            text("info")
+        );
+        assert_eq!(
+            base64url::encode(associated_data(&place).unwrap()),
+            text("aad")
+        );
+    }
+}
+
 proptest! {
     // Few cases: X25519 without optimisation takes milliseconds.
     #![proptest_config(ProptestConfig::with_cases(32))]
