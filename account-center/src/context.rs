@@ -140,7 +140,7 @@ impl Context {
         URL_SAFE_NO_PAD.encode(self.bytes::<16>())
     }
 
-    /// A new UUIDv7 (RFC 9562): the key of a row.
+    /// A new `UUIDv7` (RFC 9562): the key of a row.
     pub fn uuid(&self) -> String {
         let millis = u64::try_from(self.now().millis()).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes::<10>())

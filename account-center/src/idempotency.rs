@@ -14,13 +14,13 @@ use crate::context::{Context, Timestamp};
 use crate::http::reply::Reply;
 use crate::keys::{Keys, Purpose};
 use crate::problem::Code;
-use crate::store::replies;
+use crate::store::replies::{self, Row};
 use crate::store::{StoreError, Tx};
 
 /// How long a request may be in work before a repetition takes it over.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// How long a reply is kept.
-pub const KEPT: Duration = Duration::from_secs(600);
+pub const KEPT: Duration = Duration::from_mins(10);
 
 /// What tells one call from another: RFC 7638 thumbprint of the device key, method, path, and the key itself.
 #[derive(Clone, Copy)]
@@ -135,34 +135,30 @@ impl Ledger {
                 "an idempotency key is neither free nor taken",
             ));
         };
-        if row.expires_at <= now {
-            return Ok(
-                match replies::take_over(tx, &name, &row, &fingerprint, lease_until, expires_at)
-                    .await?
-                {
-                    true => Entry::Begun(ticket),
-                    false => Entry::InFlight { retry_after: 1 },
-                },
-            );
-        }
-        if !bool::from(row.fingerprint.as_bytes().ct_eq(fingerprint.as_bytes())) {
+        let over = row.expires_at <= now;
+        if !over && !bool::from(row.fingerprint.as_bytes().ct_eq(fingerprint.as_bytes())) {
             return Ok(Entry::OtherBytes);
         }
-        if let Some(done) = &row.done {
-            return Ok(Entry::Done(self.unseal(scope.key, &name, done.0, &done.1)?));
-        }
-        if row.lease_until > now {
-            return Ok(Entry::InFlight {
-                retry_after: now.seconds_until(row.lease_until).max(1),
-            });
-        }
-        Ok(
-            match replies::take_over(tx, &name, &row, &fingerprint, lease_until, expires_at).await?
+        match &row {
+            Row {
+                done: Some((status, sealed)),
+                ..
+            } if !over => Ok(Entry::Done(self.unseal(scope.key, &name, *status, sealed)?)),
+            Row {
+                done: None,
+                lease_until,
+                ..
+            } if !over && *lease_until > now => Ok(Entry::InFlight {
+                retry_after: now.seconds_until(*lease_until),
+            }),
+            // Forgotten, or its first request has died.
+            _ if replies::take_over(tx, &name, &row, &fingerprint, lease_until, expires_at)
+                .await? =>
             {
-                true => Entry::Begun(ticket),
-                false => Entry::InFlight { retry_after: 1 },
-            },
-        )
+                Ok(Entry::Begun(ticket))
+            }
+            _ => Ok(Entry::InFlight { retry_after: 1 }),
+        }
     }
 
     fn seal(&self, key: &str, name: &str, reply: &Reply) -> Result<String, StoreError> {

@@ -13,10 +13,8 @@ use crate::context::Randomness;
 /// What a derived key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Nonces for DPoP proofs (contract section 2).
+    /// Nonces for proofs (contract section 2).
     ProofNonce,
-    /// Names of used proofs.
-    UsedProof,
     /// Names of Idempotency-Keys.
     IdempotencyScope,
     /// Fingerprints of request bytes: a plain hash would reveal a six-digit code.
@@ -41,9 +39,8 @@ pub enum Purpose {
     RefreshToken,
 }
 
-const PURPOSES: [(Purpose, &str); 13] = [
+const PURPOSES: [(Purpose, &str); 12] = [
     (Purpose::ProofNonce, "proof-nonce"),
-    (Purpose::UsedProof, "used-proof"),
     (Purpose::IdempotencyScope, "idempotency-scope"),
     (Purpose::IdempotencyFingerprint, "idempotency-fingerprint"),
     (Purpose::IdempotencyReply, "idempotency-reply"),

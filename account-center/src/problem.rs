@@ -105,9 +105,13 @@ codes! {
     Busy = "busy", 503, Nothing, "Too much to do at this moment.";
 }
 
-/// A failure as the client sees it. `detail` is for developers and has no personal data; `cause` is logged and never sent.
+/// A failure as the client sees it: see [`Parts`] for what it holds. Boxed, so that a `Result` with it stays small.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+/// What a problem holds. `detail` is for developers and has no personal data; the cause is logged and never sent.
+#[derive(Debug)]
+pub struct Parts {
     /// The stable code.
     pub code: Code,
     /// What was wrong in this case, where the title does not say it.
@@ -133,10 +137,24 @@ enum Cause {
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl std::ops::Deref for Problem {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Problem {
     /// A problem with its code alone.
-    pub const fn new(code: Code) -> Self {
-        Self {
+    pub fn new(code: Code) -> Self {
+        Self(Box::new(Parts {
             code,
             detail: None,
             pointer: None,
@@ -146,7 +164,7 @@ impl Problem {
             step_id: None,
             next: None,
             cause: None,
-        }
+        }))
     }
 
     /// 400 `invalid_request` for the field at `pointer` (RFC 6901; empty: the whole body).

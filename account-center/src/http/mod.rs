@@ -5,6 +5,8 @@ pub mod request_id;
 
 use std::net::IpAddr;
 
+use postern_server_security::Thumbprint;
+
 use crate::idempotency::Ticket;
 
 /// An admitted POST: its proof is good and spent, its Idempotency-Key is begun. What an engine gets beside the wire types.
@@ -12,8 +14,8 @@ use crate::idempotency::Ticket;
 pub struct Call {
     /// `X-Request-Id`: goes into the body of each problem ([`reply::Reply::problem`]).
     pub request_id: String,
-    /// RFC 7638 thumbprint of the proof's key.
-    pub device_key: String,
+    /// The proof's key, by its RFC 7638 thumbprint.
+    pub device_key: Thumbprint,
     /// Where the request came from.
     pub address: IpAddr,
     /// The path, as in the associated data of sealed fields (contract section 4).

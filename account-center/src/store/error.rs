@@ -67,7 +67,10 @@ impl From<sqlx::Error> for StoreError {
 }
 
 fn is_collision(error: &sqlx::Error) -> bool {
-    let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
+    let Some(code) = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+    else {
         return false;
     };
     match &*code {

@@ -1,1 +1,0 @@
-//! Sessions: access tokens and refresh families (contract section 8).
