@@ -123,7 +123,7 @@ impl VaultedDeviceKey {
                     .unwrap_or_default();
                 Ok(SoftwareDeviceKey::from_pkcs8(&SecretBytes::new(pkcs8)).ok())
             }
-            Ok(_) | Err(VaultError::KeyInvalidated) => Ok(None),
+            Ok(_) | Err(VaultError::KeyInvalidated | VaultError::Damaged) => Ok(None),
             Err(VaultError::Unavailable) => Err(DeviceKeyError::Unavailable),
             Err(VaultError::Failed { what }) => Err(DeviceKeyError::Failed { what }),
         }

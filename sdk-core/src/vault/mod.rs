@@ -1,11 +1,17 @@
 //! Where secrets are kept between runs: blobs by name, opaque to the vault.
 
+mod encrypted_file;
 mod files;
 mod install;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod memory;
 mod records;
 
+pub use encrypted_file::EncryptedFileVault;
 pub(crate) use install::install_id;
+#[cfg(feature = "keyring")]
+pub use keyring::KeyringVault;
 pub use memory::MemoryVault;
 pub use records::{InstallId, Loaded, Records, SCHEMA};
 
@@ -17,9 +23,12 @@ pub enum VaultError {
     /// It can't be read or written at the moment (locked, no service). What is in it is still there: never taken for signed out.
     #[error("the vault is not available at the moment")]
     Unavailable,
-    /// The key that protects it is lost for good (Keystore key invalidated, another device): what was in it can't be had back.
+    /// The key that protects it is lost for good (Keystore key invalidated, another device): what was in it can't be had back. The next store makes a new one.
     #[error("the vault's key is lost")]
     KeyInvalidated,
+    /// The blob is there, but it is not what was stored (truncated, tampered with): it can't be had back, the vault itself is well.
+    #[error("what the vault kept is damaged")]
+    Damaged,
     /// Something else failed, such as a full disk. `what` is for developers and holds no secret.
     #[error("the vault failed: {what}")]
     Failed {

@@ -76,8 +76,11 @@ impl Records {
 
     /// Reads a record. Blocks.
     pub fn load<T: DeserializeOwned>(&self, name: &str) -> Result<Loaded<T>, VaultError> {
-        let Some(bytes) = self.vault.load(name)? else {
-            return Ok(Loaded::Nothing);
+        let bytes = match self.vault.load(name) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Loaded::Nothing),
+            Err(VaultError::Damaged) => return Ok(Loaded::Unreadable),
+            Err(error) => return Err(error),
         };
         let Ok(head) = serde_json::from_slice::<Head>(bytes.expose()) else {
             return Ok(Loaded::Unreadable);
