@@ -9,10 +9,15 @@
 
 mod apt;
 mod bindings;
+mod count;
 mod process;
+mod programs;
 mod repo;
+mod report;
 mod setup;
 mod swift;
+mod test;
+mod world;
 
 use std::process::ExitCode;
 
@@ -35,6 +40,8 @@ struct Arguments {
 enum Task {
     /// Install what the tests need (Debian, as root or with sudo); elsewhere say what is missing.
     Setup(setup::Options),
+    /// Run every suite; the last line says `N passed, N failed`.
+    Test(test::Options),
     /// Build the library and generate its Kotlin and Swift.
     Bindings(bindings::Options),
     /// Run a command where Swift is: `cargo xtask swift -- swift build`.
@@ -44,6 +51,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Task::Setup(options) => setup::run(&options),
+        Task::Test(options) => test::run(&options),
         Task::Bindings(options) => bindings::run(&options),
         Task::Swift(options) => swift::run(&options),
     };

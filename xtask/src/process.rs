@@ -109,10 +109,11 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs `command` with both outputs appended to `log` and given line by line to `on_line`.
+/// Runs `command` for at most `limit`, with both outputs appended to `log` and given line by line to `on_line`.
 pub(crate) fn logged(
     command: &mut Command,
     log: &Path,
+    limit: Duration,
     on_line: impl FnMut(&str) + Send,
 ) -> Result<ExitStatus> {
     let mut file = File::options().create(true).append(true).open(log)?;
@@ -127,10 +128,19 @@ pub(crate) fn logged(
     command.stdout(Stdio::null()).stderr(Stdio::null());
     thread::scope(|scope| {
         let copy = scope.spawn(|| copy_lines(reader, file, on_line));
-        let status = running.wait();
+        let status = running.wait_for(limit);
+        // Also where it ended by itself: what it left behind would keep the pipe open.
+        running.end();
         copy.join()
             .map_err(|_| "the thread that copies output panicked")??;
-        status
+        status?.ok_or_else(|| {
+            format!(
+                "{}: not done after {} s, so ended",
+                shown(command),
+                limit.as_secs()
+            )
+            .into()
+        })
     })
 }
 
@@ -180,12 +190,11 @@ pub(crate) fn on_path(name: impl AsRef<OsStr>) -> bool {
 }
 
 fn tell_guard(line: &str) -> Result<()> {
-    let pipe = match GUARD.get() {
-        Some(pipe) => pipe,
-        None => {
-            let pipe = start_guard()?;
-            GUARD.get_or_init(|| Mutex::new(pipe))
-        }
+    let pipe = if let Some(pipe) = GUARD.get() {
+        pipe
+    } else {
+        let pipe = start_guard()?;
+        GUARD.get_or_init(|| Mutex::new(pipe))
     };
     let mut pipe = pipe
         .lock()
@@ -265,6 +274,8 @@ mod tests {
 
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[test]
     fn a_group_ends_with_what_its_leader_started() {
         let mut command = Command::new("sh");
@@ -295,7 +306,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 3"]);
-        let status = logged(&mut command, &log, |line| seen.push(line.to_owned())).unwrap();
+        let status = logged(&mut command, &log, LONG, |line| seen.push(line.to_owned())).unwrap();
         assert_eq!(status.code(), Some(3));
         assert_eq!(seen, ["out", "err"]);
         let text = std::fs::read_to_string(&log).unwrap();
@@ -327,9 +338,19 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_hangs_is_ended_at_its_limit() {
+        let log = env::temp_dir().join(format!("xtask-hang-{}", std::process::id()));
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60"]);
+        let error = logged(&mut command, &log, Duration::from_millis(100), |_| ()).unwrap_err();
+        assert!(error.to_string().contains("not done after"));
+        std::fs::remove_file(&log).unwrap();
+    }
+
+    #[test]
     fn a_shown_command_can_be_typed_again() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo 'a b'", ""]);
-        assert_eq!(shown(&command), r#"sh -c 'echo '\''a b'\''' ''"#);
+        assert_eq!(shown(&command), r"sh -c 'echo '\''a b'\''' ''");
     }
 }

@@ -1,0 +1,352 @@
+//! `cargo xtask test`: every suite, built once, on two lanes.
+//!
+//! The cargo lane builds and runs what is Rust. The foreign lane installs Java and Swift meanwhile, waits for the library and the servers, then runs
+//! Kotlin and Swift, each against servers of its own, while cargo goes on.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+
+use crate::count::{self, Count};
+use crate::programs::{self, TestProgram, cargo};
+use crate::report::{self, Report, SuiteResult};
+use crate::setup::Tool;
+use crate::swift::Swift;
+use crate::world::World;
+use crate::{Result, bindings, process, repo, setup};
+
+/// Kotlin and Swift: downloads included, four times what two slow cores take.
+const FOREIGN_LIMIT: Duration = Duration::from_mins(20);
+/// Formatting, clippy, the demo.
+const TOOL_LIMIT: Duration = Duration::from_mins(20);
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only these suites (all where left out).
+    #[arg(long, value_enum)]
+    only: Vec<Suite>,
+    /// Name the suites and end.
+    #[arg(long)]
+    list: bool,
+}
+
+/// A suite, in the order of the summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Suite {
+    /// Formatting of all Rust sources
+    Fmt,
+    /// Clippy over all targets, warnings are errors
+    Clippy,
+    /// Unit and integration tests of the core, bindings, simulator, security, xtask; examples in docs
+    Rust,
+    /// Unit and integration tests of the account center, on `SQLite`
+    AccountCenter,
+    /// Scenarios and faults through the Rust SDK against running servers
+    E2e,
+    /// The Kotlin package: facade, traps, scenarios
+    Kotlin,
+    /// The Swift package: facade, traps, scenarios
+    Swift,
+    /// Snapshots of the generated Kotlin and Swift API
+    Api,
+    /// contract/openapi.json is what the account center's code says
+    Openapi,
+    /// The demo's scripts
+    Demo,
+}
+
+impl Suite {
+    const ALL: [Self; 10] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Rust,
+        Self::AccountCenter,
+        Self::E2e,
+        Self::Kotlin,
+        Self::Swift,
+        Self::Api,
+        Self::Openapi,
+        Self::Demo,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Rust => "rust",
+            Self::AccountCenter => "account-center",
+            Self::E2e => "e2e",
+            Self::Kotlin => "kotlin",
+            Self::Swift => "swift",
+            Self::Api => "api",
+            Self::Openapi => "openapi",
+            Self::Demo => "demo",
+        }
+    }
+
+    /// Whether it runs test programs that cargo has to build.
+    const fn has_programs(self) -> bool {
+        matches!(self, Self::Rust | Self::AccountCenter | Self::E2e)
+    }
+
+    /// Whether it needs built servers or the library.
+    const fn needs_build(self) -> bool {
+        self.has_programs() || !matches!(self, Self::Fmt | Self::Clippy)
+    }
+
+    /// Which test programs are its own.
+    fn takes(self, program: &TestProgram) -> bool {
+        let suite = match program.package.as_str() {
+            "postern-account-center" => Self::AccountCenter,
+            "postern-tests" if program.integration => Self::E2e,
+            _ => Self::Rust,
+        };
+        suite == self
+    }
+}
+
+/// `cargo xtask test`
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if options.list {
+        for suite in Suite::ALL {
+            println!("{}", suite.name());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let wanted: Vec<Suite> = Suite::ALL
+        .into_iter()
+        .filter(|suite| options.only.is_empty() || options.only.contains(suite))
+        .collect();
+    setup::ensure(Tool::Cc)?;
+    setup::ensure(Tool::Rust)?;
+    let report = Report::new();
+    let (built, wait_for_build) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| foreign_lane(&report, &wanted, wait_for_build));
+        cargo_lane(&report, &wanted, &built);
+    });
+    let order: Vec<&str> = wanted.iter().map(|suite| suite.name()).collect();
+    Ok(if report.finish(&order, repo::is_ci()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn cargo_lane(report: &Report, wanted: &[Suite], built: &Sender<bool>) {
+    let wants = |suite| wanted.contains(&suite);
+    if wants(Suite::Fmt) {
+        report.suite("fmt", |log| {
+            tool(report, "fmt", &mut cargo(&["fmt", "--all", "--check"]), log)
+        });
+    }
+    let mut ready = true;
+    if wanted.iter().any(|suite| suite.needs_build()) {
+        ready = step(report, "build", |log| {
+            programs::build(report, log)?;
+            bindings::generate(&repo::target().join("debug"))
+        })
+        .is_some();
+        // The receiver is gone where no foreign suite is wanted.
+        let _ = built.send(ready);
+    }
+    if wanted.iter().any(|suite| suite.has_programs()) {
+        let programs = ready
+            .then(|| {
+                step(report, "build-tests", |log| {
+                    programs::build_tests(report, log)
+                })
+            })
+            .flatten();
+        for suite in wanted.iter().filter(|suite| suite.has_programs()) {
+            match &programs {
+                Some(programs) => report.suite(suite.name(), |log| {
+                    let own = programs.iter().filter(|program| suite.takes(program));
+                    let mut count = programs::run(report, suite.name(), own, log)?;
+                    if *suite == Suite::Rust {
+                        count = count + programs::run_doc_tests(report, log)?;
+                    }
+                    Ok(count.judged(true))
+                }),
+                None => not_built(report, *suite),
+            }
+        }
+    }
+    for suite in [Suite::Openapi, Suite::Demo] {
+        if wants(suite) && !ready {
+            not_built(report, suite);
+        } else if wants(suite) {
+            report.suite(suite.name(), |log| match suite {
+                Suite::Openapi => openapi(log),
+                _ => demo(report, log),
+            });
+        }
+    }
+    if wants(Suite::Clippy) {
+        report.suite("clippy", |log| {
+            let words = [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ];
+            tool(report, "clippy", &mut cargo(&words), log)
+        });
+    }
+}
+
+fn foreign_lane(report: &Report, wanted: &[Suite], wait_for_build: Receiver<bool>) {
+    let mut suites = Vec::new();
+    for (suite, needs) in [(Suite::Kotlin, Tool::Kotlin), (Suite::Swift, Tool::Swift)] {
+        if !wanted.contains(&suite) {
+            continue;
+        }
+        match setup::ensure(needs) {
+            Ok(()) => suites.push(suite),
+            Err(error) => {
+                report.say(&format!("{}: SKIPPED: {error}", suite.name()));
+                report.add(SuiteResult {
+                    name: suite.name(),
+                    count: Count::ONE_SKIPPED,
+                    took: Duration::ZERO,
+                });
+            }
+        }
+    }
+    if suites.is_empty() {
+        return;
+    }
+    let ready = wait_for_build.recv().unwrap_or(false);
+    drop(wait_for_build);
+    for suite in suites {
+        match suite {
+            _ if !ready => not_built(report, suite),
+            Suite::Swift => report.suite(suite.name(), |log| swift(report, log)),
+            _ => report.suite(suite.name(), |log| kotlin(report, log)),
+        }
+    }
+}
+
+/// A step that is no suite: nothing where it failed, with the end of its log shown.
+fn step<T>(report: &Report, name: &str, run: impl FnOnce(&Path) -> Result<T>) -> Option<T> {
+    report.say(&format!("{name}: begins"));
+    let log = report::log_file(name);
+    match report::fresh(&log).and_then(|()| run(&log)) {
+        Ok(done) => {
+            report.say(&format!("{name}: done"));
+            Some(done)
+        }
+        Err(error) => {
+            report.say(&format!("{name}: {error}"));
+            println!("{}", report::tail_of(name, &log));
+            None
+        }
+    }
+}
+
+fn not_built(report: &Report, suite: Suite) {
+    report.say(&format!("{}: could not be built", suite.name()));
+    report.add(SuiteResult {
+        name: suite.name(),
+        count: Count::ONE_FAILED,
+        took: Duration::ZERO,
+    });
+}
+
+/// A tool that only says yes or no.
+fn tool(report: &Report, name: &str, command: &mut Command, log: &Path) -> Result<Count> {
+    let status = process::logged(command, log, TOOL_LIMIT, report.now_and_then(name))?;
+    Ok(Count::one(status.success()))
+}
+
+fn kotlin(report: &Report, log: &Path) -> Result<Count> {
+    let folder = repo::root().join("bindings/kotlin");
+    let reports = folder.join("target/surefire-reports");
+    if reports.exists() {
+        // Yesterday's results are not today's.
+        fs::remove_dir_all(&reports)?;
+    }
+    let world = World::start("kotlin", log)?;
+    let mut maven = Command::new("mvn");
+    maven
+        .args(["--batch-mode", "--no-transfer-progress", "test"])
+        .arg(format!(
+            "-Dpostern.native.dir={}",
+            repo::target().join("debug").display()
+        ))
+        .env("POSTERN_TEST_ENV", world.env_file())
+        .current_dir(&folder);
+    let status = process::logged(
+        &mut maven,
+        log,
+        FOREIGN_LIMIT,
+        report.now_and_then("kotlin"),
+    )?;
+    Ok(count::of_surefire(&reports)?.judged(status.success()))
+}
+
+fn swift(report: &Report, log: &Path) -> Result<Count> {
+    let swift = Swift::find().ok_or("Swift has gone since it was looked for")?;
+    let world = World::start("swift", log)?;
+    let native = repo::target().join("debug");
+    let words: Vec<&OsStr> = ["swift", "test", "--disable-sandbox", "-Xlinker"]
+        .into_iter()
+        .map(OsStr::new)
+        .collect();
+    let library = std::ffi::OsString::from(format!("-L{}", native.display()));
+    let words = [&words[..], &[library.as_os_str()]].concat();
+    let variables = [("POSTERN_TEST_ENV", world.env_file().as_os_str())];
+    let mut test = swift.command(&repo::root().join("bindings/swift"), &variables, &words);
+    let mut said = String::new();
+    let mut tell = report.now_and_then("swift");
+    let status = process::logged(&mut test, log, FOREIGN_LIMIT, |line| {
+        said.push_str(line);
+        said.push('\n');
+        tell(line);
+    })?;
+    Ok(count::of_swift(&said).judged(status.success()))
+}
+
+/// The committed document against the one that the code generates.
+fn openapi(log: &Path) -> Result<Count> {
+    let program = repo::target().join("debug/postern-account-center");
+    let generated = process::capture(Command::new(program).arg("openapi"))?;
+    let committed = fs::read_to_string(repo::root().join("contract/openapi.json"))?;
+    if generated.trim() == committed.trim() {
+        return Ok(Count::ONE_PASSED);
+    }
+    let fresh = repo::root().join("build/openapi.json");
+    fs::write(&fresh, generated)?;
+    fs::write(
+        log,
+        format!(
+            "contract/openapi.json is not what the code says; compare with {}\n",
+            fresh.display()
+        ),
+    )?;
+    Ok(Count::ONE_FAILED)
+}
+
+/// Every script; the demo's own last line says how many ended as described.
+fn demo(report: &Report, log: &Path) -> Result<Count> {
+    let mut command = Command::new(repo::target().join("debug/postern-demo"));
+    command
+        .args(["--script", "all"])
+        .env("POSTERN_BIN_DIR", repo::target().join("debug"))
+        .current_dir(repo::root());
+    let mut last = String::new();
+    let mut tell = report.now_and_then("demo");
+    let status = process::logged(&mut command, log, TOOL_LIMIT, |line| {
+        if !line.trim().is_empty() {
+            line.clone_into(&mut last);
+        }
+        tell(line);
+    })?;
+    Ok(count::of_demo(&last).judged(status.success()))
+}
