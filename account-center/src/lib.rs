@@ -9,8 +9,12 @@ pub mod idempotency;
 pub mod identity;
 pub mod keys;
 pub mod login;
+pub mod phone_number;
 pub mod ports;
 pub mod problem;
 pub mod providers;
+pub mod secret;
 pub mod sessions;
 pub mod store;
+#[cfg(test)]
+mod testing;
