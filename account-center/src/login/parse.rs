@@ -1,0 +1,417 @@
+//! Reads the body of `POST /v1/login`: strictly, and saying where it is wrong (contract section 1). Nothing of the body is repeated in a refusal but the
+//! names of its members.
+
+use postern_server_security::strict_json;
+use serde_json::{Map, Value};
+
+use super::wire::{
+    Answer, AnswerRequest, BeginRequest, CardAnswer, FaceAnswer, LoginRequest, Nothing,
+    ProviderStart, RegistrationAnswer, SealedField, Start,
+};
+use crate::secret::SecretText;
+
+/// The body is not of the described form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// RFC 6901 pointer to what is wrong; empty: the whole body.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: &'static str,
+}
+
+impl LoginRequest {
+    /// Reads a body.
+    pub fn parse(body: &[u8]) -> Result<Self, Refused> {
+        let whole = strict_json::value(body).map_err(|_| Refused {
+            pointer: String::new(),
+            detail: "not JSON, or a member occurs twice",
+        })?;
+        let mut body = Object::new(String::new(), whole)?;
+        if body.has("login") || body.has("answer") || body.has("step_id") {
+            let request = AnswerRequest {
+                login: body.secret("login")?,
+                step_id: body.text("step_id")?,
+                answer: answer(body.object("answer")?)?,
+            };
+            body.end()?;
+            Ok(Self::Answer(request))
+        } else {
+            let request = BeginRequest {
+                app_id: body.text("app_id")?,
+                start: start(body.object("start")?)?,
+            };
+            body.end()?;
+            Ok(Self::Begin(request))
+        }
+    }
+}
+
+fn start(mut start: Object) -> Result<Start, Refused> {
+    let mut provider = start.object("provider")?;
+    start.end()?;
+    let begun = Start::Provider(ProviderStart {
+        provider: provider.text("provider")?,
+        code: provider.secret("code")?,
+    });
+    provider.end()?;
+    Ok(begun)
+}
+
+fn answer(mut answer: Object) -> Result<Answer, Refused> {
+    let Some(name) = answer.first_of(&[
+        "phone",
+        "sms_code",
+        "resend",
+        "change_phone",
+        "login_password",
+        "card",
+        "registration",
+        "face",
+        "cancel",
+    ]) else {
+        answer.end()?;
+        return Err(answer.refuse("exactly one answer"));
+    };
+    let read = match name {
+        "phone" => Answer::Phone(answer.secret(name)?),
+        "sms_code" => Answer::SmsCode(answer.secret(name)?),
+        "resend" => Answer::Resend(nothing(&answer.object(name)?)?),
+        "change_phone" => Answer::ChangePhone(nothing(&answer.object(name)?)?),
+        "login_password" => Answer::LoginPassword(sealed(answer.object(name)?)?),
+        "card" => {
+            let mut card = answer.object(name)?;
+            let proof = CardAnswer {
+                number: sealed(card.object("number")?)?,
+                withdrawal_password: sealed(card.object("withdrawal_password")?)?,
+            };
+            card.end()?;
+            Answer::Card(proof)
+        }
+        "registration" => {
+            let mut registration = answer.object(name)?;
+            let login_password = sealed(registration.object("login_password")?)?;
+            registration.end()?;
+            Answer::Registration(RegistrationAnswer { login_password })
+        }
+        "face" => {
+            let mut face = answer.object(name)?;
+            let ticket = face.secret("ticket")?;
+            face.end()?;
+            Answer::Face(FaceAnswer { ticket })
+        }
+        _ => Answer::Cancel(nothing(&answer.object(name)?)?),
+    };
+    answer.end()?;
+    Ok(read)
+}
+
+fn nothing(object: &Object) -> Result<Nothing, Refused> {
+    object.end()?;
+    Ok(Nothing {})
+}
+
+fn sealed(mut object: Object) -> Result<SealedField, Refused> {
+    let sealed = object.secret("sealed")?;
+    object.end()?;
+    Ok(SealedField { sealed })
+}
+
+/// An object being read: each member is taken once, and what is left at the end was not described.
+struct Object {
+    pointer: String,
+    members: Map<String, Value>,
+}
+
+impl Object {
+    fn new(pointer: String, value: Value) -> Result<Self, Refused> {
+        match value {
+            Value::Object(members) => Ok(Self { pointer, members }),
+            _ => Err(Refused {
+                pointer,
+                detail: "must be an object",
+            }),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    fn first_of(&self, names: &[&'static str]) -> Option<&'static str> {
+        names.iter().copied().find(|name| self.has(name))
+    }
+
+    fn refuse(&self, detail: &'static str) -> Refused {
+        Refused {
+            pointer: self.pointer.clone(),
+            detail,
+        }
+    }
+
+    fn at(&self, name: &str) -> String {
+        format!(
+            "{}/{}",
+            self.pointer,
+            name.replace('~', "~0").replace('/', "~1")
+        )
+    }
+
+    fn take(&mut self, name: &str) -> Result<Value, Refused> {
+        self.members.remove(name).ok_or_else(|| Refused {
+            pointer: self.at(name),
+            detail: "is missing",
+        })
+    }
+
+    fn object(&mut self, name: &str) -> Result<Self, Refused> {
+        let value = self.take(name)?;
+        Self::new(self.at(name), value)
+    }
+
+    fn text(&mut self, name: &str) -> Result<String, Refused> {
+        match self.take(name)? {
+            Value::String(text) => Ok(text),
+            _ => Err(Refused {
+                pointer: self.at(name),
+                detail: "must be a string",
+            }),
+        }
+    }
+
+    fn secret(&mut self, name: &str) -> Result<SecretText, Refused> {
+        self.text(name).map(SecretText::new)
+    }
+
+    fn end(&self) -> Result<(), Refused> {
+        match self.members.keys().next() {
+            None => Ok(()),
+            // A stranger's name of any length is not repeated at full length.
+            Some(name) => Err(Refused {
+                pointer: self.at(&name.chars().take(64).collect::<String>()),
+                detail: "is not described",
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn read(value: &Value) -> Result<LoginRequest, Refused> {
+        LoginRequest::parse(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn m2_a_login_begins_with_an_app_and_a_provider_code() {
+        let body =
+            json!({"app_id": "a", "start": {"provider": {"provider": "wechat", "code": "0815"}}});
+        let LoginRequest::Begin(begin) = read(&body).unwrap() else {
+            panic!("not a beginning")
+        };
+        let Start::Provider(start) = begin.start;
+        assert_eq!(
+            (
+                begin.app_id.as_str(),
+                start.provider.as_str(),
+                start.code.expose()
+            ),
+            ("a", "wechat", "0815")
+        );
+    }
+
+    #[test]
+    fn each_answer_of_the_contract_is_read() {
+        for answer in [
+            json!({"phone": "+8613800000000"}),
+            json!({"sms_code": "123456"}),
+            json!({"resend": {}}),
+            json!({"change_phone": {}}),
+            json!({"login_password": {"sealed": "k.e.c"}}),
+            json!({"card": {"number": {"sealed": "a"}, "withdrawal_password": {"sealed": "b"}}}),
+            json!({"registration": {"login_password": {"sealed": "a"}}}),
+            json!({"face": {"ticket": "t"}}),
+            json!({"cancel": {}}),
+        ] {
+            let request = read(&json!({"login": "lg_x", "step_id": "s", "answer": answer.clone()}));
+            let Ok(LoginRequest::Answer(request)) = request else {
+                panic!("{answer}")
+            };
+            let name = format!("{:?}", request.answer)
+                .replace('_', "")
+                .to_lowercase();
+            let expected = answer
+                .as_object()
+                .unwrap()
+                .keys()
+                .next()
+                .unwrap()
+                .replace('_', "");
+            assert!(name.starts_with(&expected), "{name} {expected}");
+        }
+    }
+
+    #[test]
+    fn anything_but_the_described_form_is_refused_with_a_pointer_to_it() {
+        let answer = |answer: Value| json!({"login": "lg_x", "step_id": "s", "answer": answer});
+        let start = json!({"provider": {"provider": "wechat", "code": "c"}});
+        for (bad, pointer) in [
+            (json!({}), "/app_id"),
+            (json!([]), ""),
+            (json!(null), ""),
+            (json!("x"), ""),
+            (json!({"app_id": "a"}), "/start"),
+            (json!({"start": start}), "/app_id"),
+            (json!({"app_id": null, "start": start}), "/app_id"),
+            (json!({"app_id": 1, "start": start}), "/app_id"),
+            (json!({"app_id": "a", "start": {}}), "/start/provider"),
+            (json!({"app_id": "a", "start": []}), "/start"),
+            (
+                json!({"app_id": "a", "start": start, "login": "lg_x"}),
+                "/step_id",
+            ),
+            (
+                json!({"app_id": "a", "start": start, "user_id": "u"}),
+                "/user_id",
+            ),
+            (
+                json!({"app_id": "a", "start": start, "a/b~c": "u"}),
+                "/a~1b~0c",
+            ),
+            (
+                json!({"app_id": "a", "start": {"provider": {"provider": "wechat", "code": "c", "openid": "o"}}}),
+                "/start/provider/openid",
+            ),
+            (
+                json!({"app_id": "a", "start": {"provider": {"provider": "wechat"}}}),
+                "/start/provider/code",
+            ),
+            (
+                json!({"app_id": "a", "start": {"provider": {"provider": "wechat", "code": "c"}, "bank_session": {}}}),
+                "/start/bank_session",
+            ),
+            (
+                json!({"login": "lg_x", "answer": {"cancel": {}}}),
+                "/step_id",
+            ),
+            (
+                json!({"login": "lg_x", "step_id": "s", "app_id": "a", "answer": {"cancel": {}}}),
+                "/app_id",
+            ),
+            (answer(json!({})), "/answer"),
+            (answer(json!("cancel")), "/answer"),
+            (answer(json!(["cancel"])), "/answer"),
+            (
+                answer(json!({"phone": "a", "sms_code": "b"})),
+                "/answer/sms_code",
+            ),
+            (
+                answer(json!({"phone": 13_800_000_000_u64})),
+                "/answer/phone",
+            ),
+            (answer(json!({"sms_code": 123_456})), "/answer/sms_code"),
+            (answer(json!({"resend": null})), "/answer/resend"),
+            (
+                answer(json!({"resend": {"now": true}})),
+                "/answer/resend/now",
+            ),
+            (answer(json!({"cancel": []})), "/answer/cancel"),
+            (
+                answer(json!({"login_password": "plain"})),
+                "/answer/login_password",
+            ),
+            (
+                answer(json!({"login_password": ["plain"]})),
+                "/answer/login_password",
+            ),
+            (
+                answer(json!({"login_password": {"sealed": "a", "plain": "b"}})),
+                "/answer/login_password/plain",
+            ),
+            (
+                answer(json!({"card": {"number": {"sealed": "a"}}})),
+                "/answer/card/withdrawal_password",
+            ),
+            (answer(json!({"customer": "C1"})), "/answer/customer"),
+        ] {
+            assert_eq!(read(&bad).unwrap_err().pointer, pointer, "{bad}");
+        }
+        for twice in [
+            r#"{"login":"lg_x","login":"lg_y","step_id":"s","answer":{"cancel":{}}}"#,
+            r#"{"login":"lg_x","step_id":"s","answer":{"cancel":{},"cancel":{}}}"#,
+        ] {
+            assert_eq!(
+                LoginRequest::parse(twice.as_bytes()).unwrap_err().pointer,
+                ""
+            );
+        }
+    }
+
+    #[test]
+    fn debug_of_a_request_shows_no_secret() {
+        for (body, secret) in [
+            (
+                json!({"app_id": "a", "start": {"provider": {"provider": "wechat", "code": "SECRET"}}}),
+                "SECRET",
+            ),
+            (
+                json!({"login": "SECRET", "step_id": "s", "answer": {"cancel": {}}}),
+                "SECRET",
+            ),
+            (
+                json!({"login": "l", "step_id": "s", "answer": {"phone": "+8613800000000"}}),
+                "138",
+            ),
+            (
+                json!({"login": "l", "step_id": "s", "answer": {"sms_code": "SECRET"}}),
+                "SECRET",
+            ),
+            (
+                json!({"login": "l", "step_id": "s", "answer": {"face": {"ticket": "SECRET"}}}),
+                "SECRET",
+            ),
+            (
+                json!({"login": "l", "step_id": "s", "answer": {"login_password": {"sealed": "SECRET"}}}),
+                "SECRET",
+            ),
+        ] {
+            let shown = format!("{:?}", read(&body).unwrap());
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_repeats_no_value() {
+        let refused =
+            read(&json!({"login": "l", "step_id": "s", "answer": {"login_password": "hunter2"}}))
+                .unwrap_err();
+        assert!(!format!("{refused:?}").contains("hunter2"));
+        let long = format!(
+            "{{\"app_id\":\"a\",\"start\":{{\"{}\":1}}}}",
+            "x".repeat(60_000)
+        );
+        assert!(
+            LoginRequest::parse(long.as_bytes())
+                .unwrap_err()
+                .pointer
+                .len()
+                < 100
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused_without_a_panic(bytes: Vec<u8>) {
+            let _ = LoginRequest::parse(&bytes);
+        }
+
+        #[test]
+        fn any_members_are_read_or_refused_without_a_panic(name in "(login|step_id|answer|app_id|start|[a-z~/]{0,8})", inner in "\\PC{0,20}") {
+            let body = json!({name: {inner.clone(): {"sealed": inner}}});
+            prop_assert!(read(&body).is_err());
+        }
+    }
+}

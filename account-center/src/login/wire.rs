@@ -1,0 +1,269 @@
+//! What `POST /v1/login` takes and gives (contract section 7). Strict: an unknown field, a null, a second answer is refused (`parse.rs`). Secrets print
+//! placeholders.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::secret::SecretText;
+
+/// The body: exactly `app_id` and `start`, or exactly `login`, `step_id` and `answer`.
+#[derive(Debug)]
+pub enum LoginRequest {
+    /// Begins a login.
+    Begin(BeginRequest),
+    /// Answers the present step.
+    Answer(AnswerRequest),
+}
+
+/// Begins a login.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BeginRequest {
+    /// One of the bank's apps.
+    pub app_id: String,
+    /// What it begins with.
+    pub start: Start,
+}
+
+/// Answers the present step.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// The login's handle.
+    #[schema(value_type = String)]
+    pub login: SecretText,
+    /// The step that is answered.
+    pub step_id: String,
+    /// Exactly one answer.
+    pub answer: Answer,
+}
+
+impl fmt::Debug for AnswerRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerRequest")
+            .field("step_id", &self.step_id)
+            .field("answer", &self.answer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a login begins with.
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Start {
+    /// A provider's credential (M2).
+    Provider(ProviderStart),
+}
+
+/// A provider's credential.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderStart {
+    /// Its name: `wechat`.
+    pub provider: String,
+    /// Its code.
+    #[schema(value_type = String)]
+    pub code: SecretText,
+}
+
+/// An answer: exactly one of these.
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// A phone number in E.164 (L4).
+    #[schema(value_type = String)]
+    Phone(SecretText),
+    /// The code of the SMS.
+    #[schema(value_type = String)]
+    SmsCode(SecretText),
+    /// Send another SMS.
+    Resend(Nothing),
+    /// Back to the phone number.
+    ChangePhone(Nothing),
+    /// A login password (L5, U2).
+    LoginPassword(SealedField),
+    /// A registered card and its withdrawal password (L5).
+    Card(CardAnswer),
+    /// A new login password (L6).
+    Registration(RegistrationAnswer),
+    /// The face service's ticket (L5, L7).
+    Face(FaceAnswer),
+    /// The person gives up.
+    Cancel(Nothing),
+}
+
+/// `{}`: nothing to say.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// A field sealed to the account center (contract section 4).
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SealedField {
+    /// `<kid>.<enc>.<ciphertext>`
+    #[schema(value_type = String)]
+    pub sealed: SecretText,
+}
+
+/// A registered card.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CardAnswer {
+    /// The card's number.
+    pub number: SealedField,
+    /// Its withdrawal password.
+    pub withdrawal_password: SealedField,
+}
+
+/// A registration.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationAnswer {
+    /// The new login password.
+    pub login_password: SealedField,
+}
+
+/// A face ticket.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaceAnswer {
+    /// What the face SDK gave.
+    #[schema(value_type = String)]
+    pub ticket: SecretText,
+}
+
+/// The reply: the next step, or the session.
+#[derive(Serialize, ToSchema)]
+pub struct LoginReply {
+    /// The login's handle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// To be repeated by the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_id: Option<String>,
+    /// Seconds until the login ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+    /// What comes next.
+    pub next: Step,
+    /// With `done`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<serde_json::Value>,
+    /// With `done`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<serde_json::Value>,
+}
+
+impl fmt::Debug for LoginReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginReply")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A step, as the client sees it.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Asks for a phone number.
+    Phone,
+    /// Asks for the SMS code.
+    SmsCode {
+        /// The masked number.
+        sent_to: String,
+        /// How many digits it has.
+        digits: u32,
+        /// Seconds for which the code is good.
+        expires_in: u64,
+        /// Seconds until another may be sent.
+        resend_after: u64,
+        /// Wrong codes that are still taken.
+        attempts_left: u32,
+    },
+    /// Asks for a proof.
+    Verification {
+        /// What can be given.
+        methods: Vec<Method>,
+        /// Wrong proofs that are still taken.
+        attempts_left: u32,
+    },
+    /// Asks for a new login password.
+    Registration {
+        /// What it must be like.
+        password_rules: PasswordRules,
+    },
+    /// Asks for face recognition.
+    Face {
+        /// For the face SDK.
+        request: FaceRequest,
+        /// What the bank offers to those who decline (L5).
+        alternative: Text,
+        /// Failures that are still taken.
+        attempts_left: u32,
+    },
+    /// Logged in.
+    Done,
+    /// Given up.
+    Cancelled,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Phone => "Phone",
+            Self::SmsCode { .. } => "SmsCode",
+            Self::Verification { .. } => "Verification",
+            Self::Registration { .. } => "Registration",
+            Self::Face { .. } => "Face",
+            Self::Done => "Done",
+            Self::Cancelled => "Cancelled",
+        })
+    }
+}
+
+/// A way to prove who one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The login password.
+    LoginPassword,
+    /// A registered card and its withdrawal password.
+    Card,
+}
+
+/// Rules for a new login password (L6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordRules {
+    /// Shortest, in characters.
+    pub min_length: u32,
+    /// Longest, in characters.
+    pub max_length: u32,
+    /// How many of: small letters, capital letters, digits, everything else.
+    pub min_classes: u32,
+}
+
+/// What the face SDK needs.
+#[derive(Serialize, ToSchema)]
+pub struct FaceRequest {
+    /// The face service's session.
+    pub face_session: String,
+    /// Where the face SDK goes.
+    pub url: String,
+    /// The nonce that the session is bound to.
+    pub nonce: String,
+}
+
+/// A text in two languages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// Chinese.
+    pub zh: String,
+    /// English.
+    pub en: String,
+}
