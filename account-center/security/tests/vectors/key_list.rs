@@ -5,6 +5,7 @@ use postern_server_security::jws;
 use postern_server_security::key_list::{KeyList, KeyListError, PROFILE, SealingKey};
 use postern_server_security::keys::VerifyingKey;
 use postern_server_security::sealing::SealingKeyPair;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{cases, committed, pkcs8, same, signing_key, text};
@@ -254,4 +255,25 @@ fn contract_5_a_list_that_no_client_takes_is_not_signed() {
     let pin = long.tls_pins[0].clone();
     long.tls_pins = vec![pin; PROFILE.max_length / 50];
     assert_eq!(sign(&long), Err(KeyListError::Jws(jws::JwsError::TooLong)));
+}
+
+proptest! {
+    #[test]
+    fn any_text_as_a_key_list_is_refused_without_a_panic(text: String, payload: Vec<u8>) {
+        let root = signing_key(ROOT);
+        let signed = jws::sign(&PROFILE, &payload, &root, &same(1)).expect("signing works");
+        for list in [&text, &signed] {
+            prop_assert!(KeyList::verify(list, root.public(), ISSUER, 0, NOW).is_err());
+        }
+    }
+
+    #[test]
+    fn a_signed_list_is_read_again(version: u64, expires_at in NOW + 1..u64::MAX, pins in 0_usize..4) {
+        let mut list = list();
+        (list.version, list.expires_at) = (version, expires_at);
+        list.tls_pins = vec![list.tls_pins[0].clone(); pins];
+        let root = signing_key(ROOT);
+        let signed = list.sign(&root, &same(1)).expect("a right list");
+        prop_assert_eq!(KeyList::verify(&signed, root.public(), ISSUER, version, NOW), Ok(list));
+    }
 }
