@@ -36,10 +36,13 @@ struct Bound {
 
 struct Session {
     bound: Bound,
+    /// The newest; performing again makes another and voids it.
+    ticket: Option<String>,
     expires_at: u64,
 }
 
 struct Ticket {
+    face_session: String,
     bound: Bound,
     outcome: Outcome,
     expires_at: u64,
@@ -90,6 +93,7 @@ async fn begin(State(world): Shared, Body(bound): Body<Bound>) -> Json<Value> {
         face_session.clone(),
         Session {
             bound,
+            ticket: None,
             expires_at: now + SESSION_SECONDS,
         },
     );
@@ -112,18 +116,21 @@ async fn perform(
     let mut faces = world.faces();
     let session = faces
         .sessions
-        .remove(&face_session)
+        .get_mut(&face_session)
         .filter(|session| now < session.expires_at)
         .ok_or_else(|| {
-            Failure::new(
-                StatusCode::NOT_FOUND,
-                "no such face session, or it was performed or has expired",
-            )
+            Failure::new(StatusCode::NOT_FOUND, "no such face session, or it is over")
         })?;
+    let bound = session.bound.clone();
+    let earlier = session.ticket.replace(ticket.clone());
+    if let Some(earlier) = earlier {
+        faces.tickets.remove(&earlier);
+    }
     faces.tickets.insert(
         ticket.clone(),
         Ticket {
-            bound: session.bound,
+            face_session,
+            bound,
             outcome: body.outcome,
             expires_at: now + TICKET_SECONDS,
             used: false,
@@ -149,13 +156,15 @@ struct Verified {
 async fn verify(State(world): Shared, Body(body): Body<Verify>) -> Json<Verified> {
     let now = world.now();
     let mut faces = world.faces();
-    Json(match faces.tickets.get_mut(&body.ticket) {
+    let Faces { sessions, tickets } = &mut *faces;
+    Json(match tickets.get_mut(&body.ticket) {
         Some(ticket) if ticket.used => Verified {
             result: "used",
             bound: None,
         },
         Some(ticket) if now < ticket.expires_at => {
             ticket.used = true;
+            sessions.remove(&ticket.face_session);
             Verified {
                 result: ticket.outcome.result(),
                 bound: Some(ticket.bound.clone()),

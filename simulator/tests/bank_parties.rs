@@ -316,6 +316,17 @@ async fn l5_a_face_ticket_says_what_it_is_bound_to_and_serves_once() {
 }
 
 #[tokio::test]
+async fn l5_performing_again_before_the_check_voids_the_earlier_ticket() {
+    let bench = Bench::start().await;
+    let (_, session) = face_session(&bench).await;
+    let first = perform(&bench, &session, "pass").await.json()["ticket"].clone();
+    let second = perform(&bench, &session, "fail").await.json()["ticket"].clone();
+    assert_eq!(verify(&bench, &first).await, json!({ "result": "unknown" }));
+    assert_eq!(verify(&bench, &second).await["result"], "failed");
+    assert_eq!(perform(&bench, &session, "pass").await.status, 404);
+}
+
+#[tokio::test]
 async fn l5_a_face_session_waits_ten_minutes_and_a_ticket_five() {
     let bench = Bench::start().await;
     let (_, session) = face_session(&bench).await;
