@@ -149,10 +149,14 @@ impl Seen {
 
     /// The claims of its `DPoP` proof, unchecked.
     pub(crate) fn proof(&self) -> Value {
-        let proof = self.header("dpop").unwrap();
-        let payload = proof.split('.').nth(1).unwrap();
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+        claims(self.header("dpop").unwrap())
     }
+}
+
+/// The claims of a compact JWS, unchecked.
+pub(crate) fn claims(jws: &str) -> Value {
+    let payload = jws.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
 /// One turn of the script.

@@ -21,3 +21,6 @@ pub use replies::{
     FaceRequest, LoginHandle, LoginPlace, LoginReply, NextStep, PasswordRules, VerificationMethod,
 };
 pub use retry::RetryPolicy;
+
+#[cfg(test)]
+pub(crate) use replies::login_reply as read_login_reply;

@@ -1,5 +1,6 @@
 //! Replies of `/v1/login` and of the session calls, read defensively: unknown members are passed over, wrong types are refused.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,9 +11,15 @@ use crate::session::{SessionGrant, SessionTokens};
 use crate::text::LocalizedText;
 
 /// The handle of a login, `lg_…`. It answers only to the device key that began it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct LoginHandle(pub String);
+
+impl fmt::Debug for LoginHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("lg_[redacted]")
+    }
+}
 
 /// Where a login stands: what the next answer must name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! The signed key list (contract section 5): which keys are right is not the network's to say.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -8,6 +9,9 @@ use serde::Deserialize;
 
 use crate::proof::jws::Parts;
 use crate::transport::SpkiPin;
+
+/// No list is longer.
+const LONGEST: usize = 32 * 1024;
 
 /// The suite that this version knows.
 pub const SUITE: &str = "x25519-sha256-aes128gcm";
@@ -58,6 +62,7 @@ pub struct KeyList {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Header {
     typ: String,
     alg: String,
@@ -67,6 +72,7 @@ struct Header {
 struct Payload {
     issuer: String,
     version: u64,
+    issued_at: u64,
     expires_at: u64,
     sealing_keys: Vec<WireKey>,
     #[serde(default)]
@@ -88,6 +94,9 @@ impl KeyList {
         issuer: &str,
         now: Duration,
     ) -> Result<Self, KeyListError> {
+        if jws.len() > LONGEST {
+            return Err(KeyListError::Malformed);
+        }
         let parts = Parts::read(jws).ok_or(KeyListError::Malformed)?;
         let header: Header =
             serde_json::from_slice(&parts.header).map_err(|_| KeyListError::Malformed)?;
@@ -102,16 +111,14 @@ impl KeyList {
         if payload.issuer != issuer {
             return Err(KeyListError::Issuer);
         }
+        if payload.expires_at <= payload.issued_at {
+            return Err(KeyListError::Malformed);
+        }
         let expires_at = Duration::from_secs(payload.expires_at);
         if now >= expires_at {
             return Err(KeyListError::Expired);
         }
-        let key = payload
-            .sealing_keys
-            .into_iter()
-            .filter(|key| key.suite == SUITE)
-            .find_map(WireKey::read)
-            .ok_or(KeyListError::NoUsableKey)?;
+        let key = first_usable(&payload.sealing_keys)?;
         // A pin that can't be read is an error: leaving it out would narrow or lift the pinning unseen.
         let tls_pins = payload
             .tls_pins
@@ -128,18 +135,90 @@ impl KeyList {
     }
 }
 
-impl WireKey {
-    fn read(self) -> Option<SealingKey> {
-        let named = (1..=64).contains(&self.kid.len())
-            && self
-                .kid
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-        let bytes = URL_SAFE_NO_PAD.decode(self.public_key).ok()?;
-        let public_key = bytes.try_into().ok()?;
-        named.then_some(SealingKey {
-            kid: self.kid,
-            public_key,
-        })
+/// The first key of a suite that we know. A wrong key anywhere is a wrong list: the root signed something that nobody looked through.
+fn first_usable(keys: &[WireKey]) -> Result<SealingKey, KeyListError> {
+    let mut names = HashSet::new();
+    let mut first = None;
+    if keys.is_empty() {
+        return Err(KeyListError::Malformed);
+    }
+    for key in keys {
+        let is_name = (1..=64).contains(&key.kid.len()) && key.kid.bytes().all(is_name_byte);
+        if !is_name || !names.insert(&key.kid) {
+            return Err(KeyListError::Malformed);
+        }
+        if key.suite == SUITE {
+            let public_key = URL_SAFE_NO_PAD
+                .decode(&key.public_key)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .ok_or(KeyListError::Malformed)?;
+            first.get_or_insert_with(|| SealingKey {
+                kid: key.kid.clone(),
+                public_key,
+            });
+        }
+    }
+    first.ok_or(KeyListError::NoUsableKey)
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::Value;
+
+    use super::*;
+
+    fn vectors() -> Value {
+        serde_json::from_str(include_str!("../../../contract/vectors/key_list.json")).unwrap()
+    }
+
+    fn verify(vectors: &Value, case: &Value) -> Result<KeyList, KeyListError> {
+        let root = vectors["root"]["public_key"].as_str().unwrap();
+        KeyList::verify(
+            case["key_list"].as_str().unwrap(),
+            &URL_SAFE_NO_PAD.decode(root).unwrap(),
+            case["issuer"].as_str().unwrap(),
+            Duration::from_secs(case["now"].as_u64().unwrap()),
+        )
+    }
+
+    #[test]
+    fn the_contracts_good_lists_are_taken_and_name_the_key_to_seal_to() {
+        let vectors = vectors();
+        for case in vectors["good"].as_array().unwrap() {
+            let list = verify(&vectors, case).unwrap();
+            assert_eq!(
+                list.key.kid,
+                case["seal_to"].as_str().unwrap(),
+                "{}",
+                case["name"]
+            );
+            assert!(list.version >= case["lowest_version"].as_u64().unwrap());
+        }
+    }
+
+    #[test]
+    fn the_contracts_bad_lists_are_refused_for_the_reason_given() {
+        let vectors = vectors();
+        for case in vectors["bad"].as_array().unwrap() {
+            let expected = match case["reason"].as_str().unwrap() {
+                "signature" => KeyListError::Signature,
+                "expired" => KeyListError::Expired,
+                "issuer" => KeyListError::Issuer,
+                // The list itself is good; who remembers the highest version refuses it.
+                "rolled_back" => {
+                    let list = verify(&vectors, case).unwrap();
+                    assert!(list.version < case["lowest_version"].as_u64().unwrap());
+                    continue;
+                }
+                _ => KeyListError::Malformed,
+            };
+            assert_eq!(verify(&vectors, case), Err(expected), "{}", case["name"]);
+        }
     }
 }

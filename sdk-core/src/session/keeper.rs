@@ -26,8 +26,10 @@ enum Known {
     Live(Box<Live>),
 }
 
-/// How fresh a token is.
-pub(super) struct Freshness {
+/// An access token with what its use depends on.
+pub(super) struct Held {
+    pub(super) token: SecretString,
+    pub(super) session_id: String,
     /// Good for longer than a request takes.
     pub(super) fresh: bool,
     /// Not expired yet.
@@ -132,40 +134,39 @@ impl Keeper {
             Ok(Known::Live(live)) => Ok(*live),
             Ok(Known::NeedsLogin(reason)) => Err(SessionFailure::NeedsLogin(reason)),
             Ok(Known::SignedOut | Known::Nothing) => Err(SessionFailure::SignedOut),
-            Err(error) => Err(SessionFailure::Unavailable(error.into())),
+            Err(error) => Err(vault_failure(error)),
         }
     }
 
-    /// The access token as it is, with its freshness.
-    pub(super) async fn token(&self) -> Result<(SecretString, Freshness), SessionFailure> {
+    /// The access token as it is.
+    pub(super) async fn token(&self) -> Result<Held, SessionFailure> {
         let live = self.live().await?;
-        let freshness = Freshness {
+        Ok(Held {
             fresh: live.fresh(self.clock.as_ref()),
             good: live.good(self.clock.as_ref()),
-        };
-        Ok((live.record.access_token, freshness))
+            token: live.record.access_token,
+            session_id: live.record.session_id,
+        })
     }
 
     /// Renews the token, unless the present one is another than `rejected` already.
     pub(super) async fn renew(&self, rejected: Option<SecretString>) -> Result<(), SessionFailure> {
         let mut live = self.live().await?;
         let _writing = self.writing.lock().await;
-        let _lock = self.process_lock().await?;
+        let _lock = self.process_lock().await.map_err(vault_failure)?;
         // Another process may have renewed it, or signed out, while we waited.
         match self.read_vault().await {
             Ok(Known::Live(kept)) => {
-                let newer = kept.record.access_token != live.record.access_token
-                    && kept.record.session_id == live.record.session_id;
-                let other = kept.record.session_id != live.record.session_id;
-                if newer || other {
+                // Memory always holds the refresh token that was last saved or read, so that another one in the vault is somebody else's work.
+                let changed = kept.record.refresh_token != live.record.refresh_token;
+                if changed {
                     live = *kept;
                     self.set(Known::Live(Box::new(live.clone())));
                 }
-                let adopted = newer || other;
                 let already_newer = rejected
                     .as_ref()
                     .is_some_and(|rejected| *rejected != live.record.access_token);
-                if (adopted || already_newer) && live.fresh(self.clock.as_ref()) {
+                if (changed || already_newer) && live.fresh(self.clock.as_ref()) {
                     return Ok(());
                 }
             }
@@ -176,7 +177,7 @@ impl Keeper {
                     _ => SessionFailure::SignedOut,
                 });
             }
-            Err(error) => return Err(SessionFailure::Unavailable(error.into())),
+            Err(error) => return Err(vault_failure(error)),
         }
         self.renew_at_server(live).await
     }
@@ -211,19 +212,19 @@ impl Keeper {
         self.set(Known::Live(Box::new(live)));
     }
 
-    /// The account center said that the session of `token` is over.
-    pub(super) async fn ended(
-        &self,
-        token: &SecretString,
-        reason: NeedsLoginReason,
-    ) -> SessionFailure {
+    /// The account center said, with `failure`, that a session is over. Where a login came in between, here or in another process, the answer was about
+    /// the session before, and the new one stays.
+    pub(super) async fn ended(&self, session_id: &str, failure: CallFailure) -> SessionFailure {
         let _writing = self.writing.lock().await;
-        match self.known() {
-            // A login came in between: the answer was about the session before.
-            Known::Live(live) if live.record.access_token != *token => {
-                SessionFailure::NeedsLogin(reason)
+        let Ok(_lock) = self.process_lock().await else {
+            return SessionFailure::Unavailable(failure);
+        };
+        match self.read_vault().await {
+            Ok(Known::Live(live)) if live.record.session_id != session_id => {
+                self.set(Known::Live(live));
+                SessionFailure::Unavailable(failure)
             }
-            _ => self.end(reason).await,
+            _ => self.end(NeedsLoginReason::SessionEnded).await,
         }
     }
 
@@ -242,6 +243,7 @@ impl Keeper {
             what: error.to_string(),
         })?;
         let _writing = self.writing.lock().await;
+        let _lock = self.process_lock().await?;
         let record = SessionRecord::new(grant, key, self.clock.now());
         self.save(&record).await?;
         let live = Live::received_now(record, self.clock.as_ref());
@@ -252,6 +254,9 @@ impl Keeper {
     /// The account as the account center shows it now; saving it is a convenience, so that a failure only costs freshness.
     pub(super) async fn account_changed(&self, account: AccountSummary) {
         let _writing = self.writing.lock().await;
+        let Ok(_lock) = self.process_lock().await else {
+            return;
+        };
         let Known::Live(mut live) = self.known() else {
             return;
         };
@@ -267,6 +272,8 @@ impl Keeper {
 
     pub(super) async fn forget(&self) -> Result<(), VaultError> {
         let _writing = self.writing.lock().await;
+        // Who hangs in another process must not keep a person from signing out.
+        let _lock = self.process_lock().await.ok();
         self.set(Known::SignedOut);
         self.delete().await
     }
@@ -282,21 +289,23 @@ impl Keeper {
     }
 
     /// Waits for other processes. A holder that hangs makes the renewal fail for now rather than go on beside it.
-    async fn process_lock(&self) -> Result<ProcessLock, SessionFailure> {
+    async fn process_lock(&self) -> Result<ProcessLock, VaultError> {
         let mut waited = Duration::ZERO;
         loop {
             match ProcessLock::attempt(self.data_dir.as_deref(), "session") {
                 Tried::Taken(lock) => return Ok(lock),
                 Tried::HeldByAnother if waited >= PATIENCE => {
-                    return Err(SessionFailure::Unavailable(CallFailure::Vault(
-                        VaultError::Unavailable,
-                    )));
+                    return Err(VaultError::Unavailable);
                 }
                 Tried::HeldByAnother => self.clock.sleep(PAUSE).await,
             }
             waited += PAUSE;
         }
     }
+}
+
+fn vault_failure(error: VaultError) -> SessionFailure {
+    SessionFailure::Unavailable(error.into())
 }
 
 /// Refusals that end the session for good (contract section 8). Everything else keeps it.

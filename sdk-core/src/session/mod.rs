@@ -5,9 +5,12 @@ mod grant;
 mod keeper;
 mod record;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -16,6 +19,7 @@ use url::Url;
 
 pub use authorized::AuthorizedRequest;
 pub use grant::{SessionGrant, SessionTokens};
+use keeper::Held;
 pub(crate) use keeper::Keeper;
 pub use status::{NeedsLoginReason, SessionFailure, SessionStatus, SignedOut};
 
@@ -25,6 +29,9 @@ use crate::config::is_safe;
 use crate::proof::{Proved, dpop};
 use crate::secret::SecretString;
 use crate::vault::VaultError;
+
+/// A person who signs out does not wait longer for an account center that can't be reached.
+const SIGN_OUT_PATIENCE: Duration = Duration::from_secs(10);
 
 type Renewal = Shared<BoxFuture<'static, Result<(), SessionFailure>>>;
 
@@ -89,7 +96,7 @@ impl Session {
         if !is_safe(url) || !self.keeper.api_origins.contains(&origin) {
             return Err(SessionFailure::OriginNotAllowed);
         }
-        let token = self.fresh_token().await?;
+        let token = self.fresh_token().await?.token;
         let nonce = self.nonce_for(&origin);
         let proof = self
             .keeper
@@ -159,15 +166,18 @@ impl Session {
     }
 
     async fn sign_out_to_the_end(&self) -> Result<SignedOut, VaultError> {
-        let told = match self
-            .call(|center, token| async move { center.end_session(&token).await }.boxed())
-            .await
-        {
-            Ok(()) | Err(SessionFailure::NeedsLogin(_) | SessionFailure::SignedOut) => true,
-            Err(SessionFailure::Unavailable(_) | SessionFailure::OriginNotAllowed) => false,
+        let tell =
+            self.call(|center, token| async move { center.end_session(&token).await }.boxed());
+        let server_told = tokio::select! {
+            biased;
+            told = tell => match told {
+                Ok(()) | Err(SessionFailure::NeedsLogin(_) | SessionFailure::SignedOut) => true,
+                Err(SessionFailure::Unavailable(_) | SessionFailure::OriginNotAllowed) => false,
+            },
+            () = self.keeper.clock.sleep(SIGN_OUT_PATIENCE) => false,
         };
         self.keeper.forget().await?;
-        Ok(SignedOut { server_told: told })
+        Ok(SignedOut { server_told })
     }
 
     /// The account, fresh from the account center.
@@ -193,24 +203,22 @@ impl Session {
             SecretString,
         ) -> BoxFuture<'static, Result<T, CallFailure>>,
     ) -> Result<T, SessionFailure> {
-        let mut token = self.fresh_token().await?;
+        let mut held = self.fresh_token().await?;
         let mut repeated = false;
         loop {
-            let failure = match send(Arc::clone(&self.keeper.center), token.clone()).await {
+            let answer = send(Arc::clone(&self.keeper.center), held.token.clone());
+            let failure = match answer.await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
             match failure.problem().map(|problem| problem.code) {
                 Some(ProblemCode::SessionEnded) => {
-                    return Err(self
-                        .keeper
-                        .ended(&token, NeedsLoginReason::SessionEnded)
-                        .await);
+                    return Err(self.keeper.ended(&held.session_id, failure).await);
                 }
                 Some(ProblemCode::InvalidToken) if !repeated => {
                     repeated = true;
-                    self.renew_unless_newer(Some(token)).await?;
-                    token = self.keeper.token().await?.0;
+                    self.renew_unless_newer(Some(held.token)).await?;
+                    held = self.keeper.token().await?;
                 }
                 _ => return Err(SessionFailure::Unavailable(failure)),
             }
@@ -218,14 +226,14 @@ impl Session {
     }
 
     /// The access token, renewed where it is about to expire. One that is still good serves where it can't be renewed at the moment.
-    async fn fresh_token(&self) -> Result<SecretString, SessionFailure> {
-        let (token, freshness) = self.keeper.token().await?;
-        if freshness.fresh {
-            return Ok(token);
+    async fn fresh_token(&self) -> Result<Held, SessionFailure> {
+        let held = self.keeper.token().await?;
+        if held.fresh {
+            return Ok(held);
         }
-        match self.renew_unless_newer(Some(token.clone())).await {
-            Ok(()) => Ok(self.keeper.token().await?.0),
-            Err(SessionFailure::Unavailable(_)) if freshness.good => Ok(token),
+        match self.renew_unless_newer(Some(held.token.clone())).await {
+            Ok(()) => self.keeper.token().await,
+            Err(SessionFailure::Unavailable(_)) if held.good => Ok(held),
             Err(failure) => Err(failure),
         }
     }

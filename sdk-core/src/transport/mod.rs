@@ -5,12 +5,17 @@ mod tls;
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
 use url::Url;
 
 pub use self::reqwest::ReqwestTransport;
 pub use self::tls::TrustDecision;
+
+#[cfg(test)]
+mod tests;
 
 /// A reply body larger than this is refused ([`TransportError::TooLarge`]).
 pub const REPLY_LIMIT: usize = 256 * 1024;
@@ -89,14 +94,9 @@ pub trait Transport: Send + Sync {
 pub struct SpkiPin(pub [u8; 32]);
 
 impl SpkiPin {
-    /// Reads `sha256/…`, base64 or base64url, with padding or without.
+    /// Reads `sha256/` and padded base64, as platforms write it (RFC 7469).
     pub fn parse(text: &str) -> Option<Self> {
-        use base64::Engine as _;
-        let digits = text.strip_prefix("sha256/")?.trim_end_matches('=');
-        let digits = digits.replace('+', "-").replace('/', "_");
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(digits)
-            .ok()?;
+        let bytes = STANDARD.decode(text.strip_prefix("sha256/")?).ok()?;
         Some(Self(bytes.try_into().ok()?))
     }
 }
