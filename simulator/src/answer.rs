@@ -13,6 +13,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use subtle::ConstantTimeEq;
+use url::{Host, Url};
 
 /// A refusal in the simulator's own words: `{"error": …}`. The text never repeats what was sent.
 #[derive(Debug)]
@@ -106,6 +107,16 @@ fn is_bearer(headers: &HeaderMap, key: &str) -> bool {
 /// Compares in time that depends on the lengths only.
 pub(crate) fn same_secret(given: &str, expected: &str) -> bool {
     given.as_bytes().ct_eq(expected.as_bytes()).into()
+}
+
+/// Whether a URL's host is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// What each party's handlers are given.

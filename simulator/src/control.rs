@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    answer::{Body, Failure, Shared, unknown_path},
+    answer::{Body, Failure, Shared, is_loopback, unknown_path},
     faults::{Fault, Party, Rule},
     people::Kind,
     world::World,
@@ -42,12 +42,14 @@ async fn set_target(State(world): Shared, Body(body): Body<Target>) -> Result<St
         .ok()
         .filter(|url| {
             url.scheme() == "http"
-                && url.has_host()
+                && is_loopback(url)
                 && url.query().is_none()
                 && url.fragment().is_none()
                 && url.username().is_empty()
         })
-        .ok_or_else(|| Failure::bad_request("account_center: not a plain http:// URL"))?;
+        .ok_or_else(|| {
+            Failure::bad_request("account_center: not a plain http:// URL of this machine")
+        })?;
     world.set_target(url.as_str().trim_end_matches('/').to_owned());
     Ok(StatusCode::NO_CONTENT)
 }

@@ -23,6 +23,8 @@ const KEY: &str = "simulator-face-key";
 const SESSION_SECONDS: u64 = 10 * 60;
 /// How long a ticket may wait to be verified, in seconds.
 const TICKET_SECONDS: u64 = 5 * 60;
+/// How long a used ticket is told from an unknown one, in seconds.
+const MEMORY_SECONDS: u64 = 24 * 3600;
 
 /// What the ticket is bound to; the service keeps it and gives it back.
 #[derive(Clone, Serialize, Deserialize)]
@@ -89,6 +91,9 @@ async fn begin(State(world): Shared, Body(bound): Body<Bound>) -> Json<Value> {
     let now = world.now();
     let mut faces = world.faces();
     faces.sessions.retain(|_, session| session.expires_at > now);
+    faces
+        .tickets
+        .retain(|_, ticket| ticket.expires_at + MEMORY_SECONDS > now);
     faces.sessions.insert(
         face_session.clone(),
         Session {

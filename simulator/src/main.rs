@@ -1,7 +1,8 @@
 //! Plays the outside world over HTTP: providers, SMS inbox, core bank, face service, the network between.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, IsTerminal as _},
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -35,6 +36,7 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
     match run(Arguments::parse()).await {

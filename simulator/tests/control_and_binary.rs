@@ -156,6 +156,7 @@ async fn bad_input_is_400_and_never_echoed() {
         "127.0.0.1:80",
         "http://a:b@127.0.0.1",
         "http://127.0.0.1/?a=1",
+        "http://elsewhere.example",
     ] {
         assert_eq!(
             bench

@@ -13,7 +13,7 @@ use super::{
     phone::{Decision, give_code},
 };
 use crate::{
-    answer::{Failure, Shared},
+    answer::{Failure, Shared, is_loopback},
     html::{escape, page as html_page},
     people::Person,
 };
@@ -78,12 +78,7 @@ impl Asked {
 /// A page of this machine or an app's own scheme. Never a script, and never another machine.
 fn may_return_to(uri: &Url) -> bool {
     match uri.scheme() {
-        "http" | "https" => match uri.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        },
+        "http" | "https" => is_loopback(uri),
         scheme => scheme.contains(['.', '-', '+']) || scheme.starts_with("wx"),
     }
 }
