@@ -36,6 +36,10 @@ pub struct PosternConfig {
     pub proxy: Option<String>,
     /// Time limits of the built-in transport.
     pub limits: TimeLimits,
+    /// How long a question does not pop up by itself after a refusal (M4); a button may ask at any time.
+    pub refusal_quiet: Duration,
+    /// A provider's denial that comes sooner than this after leaving was given without a page: the app is misconfigured there, and nobody refused.
+    pub misconfigured_within: Duration,
 }
 
 /// Time limits of one transmission.
@@ -85,6 +89,8 @@ impl PosternConfig {
             tls_pins: Vec::new(),
             proxy: None,
             limits: TimeLimits::default(),
+            refusal_quiet: Duration::from_secs(24 * 3600),
+            misconfigured_within: Duration::from_secs(1),
         }
     }
 
@@ -137,6 +143,8 @@ impl PosternConfig {
             tls_pins,
             proxy,
             limits: self.limits,
+            refusal_quiet: self.refusal_quiet,
+            misconfigured_within: self.misconfigured_within,
         })
     }
 }
@@ -156,6 +164,8 @@ pub(crate) struct CheckedConfig {
     pub(crate) tls_pins: Vec<SpkiPin>,
     pub(crate) proxy: Option<Url>,
     pub(crate) limits: TimeLimits,
+    pub(crate) refusal_quiet: Duration,
+    pub(crate) misconfigured_within: Duration,
 }
 
 fn wrong(field: &'static str, why: &'static str) -> ConfigError {

@@ -9,12 +9,15 @@ use crate::account::Account;
 use crate::api::{AccountCenter, CallFailure, CenterParts, LoginOptions, RetryPolicy};
 use crate::config::{CheckedConfig, PosternConfig};
 use crate::error::BuildError;
+use crate::login::{Desk, Login, Parts};
+use crate::offload::off_thread;
 use crate::proof::{DeviceIdentity, DeviceKey, VaultedDeviceKey};
 use crate::random::{Randomness, SystemRandomness};
-use crate::session::{Keeper, Session};
+use crate::refusal::{Advice, Refusals};
+use crate::session::{Keeper, Session, SessionStatus};
 use crate::time::{Clock, SystemClock};
 use crate::transport::{ReqwestTransport, Transport, TrustDecision};
-use crate::vault::{InstallId, Records, Vault};
+use crate::vault::{InstallId, Records, Vault, VaultError};
 
 /// The SDK. Clones are the same one.
 #[derive(Clone)]
@@ -28,9 +31,9 @@ pub(crate) struct Core {
     pub(crate) center: Arc<AccountCenter>,
     pub(crate) session: Session,
     pub(crate) records: Records,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) randomness: Arc<dyn Randomness>,
     pub(crate) runtime: Handle,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) desk: Desk,
 }
 
 impl std::fmt::Debug for Postern {
@@ -60,6 +63,35 @@ impl Postern {
         self.core.center.login_options().await
     }
 
+    /// The one login that is under way: a new one where there is none or the last one succeeded. One that a dead process left is taken up.
+    ///
+    /// It does not look whether somebody is logged in: ask the session, or [`Self::require_identity`], first (M1, M7).
+    pub fn login(&self) -> Login {
+        self.core.desk.login()
+    }
+
+    /// What to do before an operation that needs an identity (W8), such as `order.list`: a question may pop up by itself only at [`Advice::AskNow`],
+    /// which also ties the next login to the operation. A button need not ask here (M4).
+    pub async fn require_identity(&self, operation: &str) -> Advice {
+        match self.core.session.status().await {
+            SessionStatus::SignedIn(_) => return Advice::GoOn,
+            // Not signed out: asking for a login now would be wrong.
+            SessionStatus::Unavailable => return Advice::GoOnAsGuest,
+            SessionStatus::SignedOut | SessionStatus::NeedsLogin(_) => {}
+        }
+        let (refusals, operation) = (Arc::clone(&self.core.refusals), operation.to_owned());
+        off_thread(&self.core.runtime, move || {
+            Ok::<_, VaultError>(refusals.advice(&operation))
+        })
+        .await
+        .unwrap_or(Advice::GoOnAsGuest)
+    }
+
+    /// Ends the login under way and lets go of its listeners; its steps answer `Closed`. What was kept stays kept, the session too.
+    pub fn shutdown(&self) {
+        self.core.desk.shutdown();
+    }
+
     /// The session of this installation.
     pub fn session(&self) -> Session {
         self.core.session.clone()
@@ -73,10 +105,6 @@ impl Postern {
     /// Where the session is kept, for people.
     pub fn vault_description(&self) -> String {
         self.core.records.vault().description()
-    }
-
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
     }
 }
 
@@ -205,15 +233,30 @@ impl PosternBuilder {
             config.api_origins.clone(),
             config.data_dir.clone(),
         ));
+        let refusals = Arc::new(Refusals::new(
+            records.clone(),
+            Arc::clone(&clock),
+            config.refusal_quiet,
+        ));
+        let desk = Desk::new(Arc::new(Parts {
+            center: Arc::clone(&center),
+            session: session.clone(),
+            records: records.clone(),
+            refusals: Arc::clone(&refusals),
+            clock,
+            randomness,
+            runtime: runtime.clone(),
+            moment: config.misconfigured_within,
+        }));
         Ok(Postern {
             core: Arc::new(Core {
                 config,
                 center,
                 session,
                 records,
-                clock,
-                randomness,
                 runtime,
+                refusals,
+                desk,
             }),
         })
     }

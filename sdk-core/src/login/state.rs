@@ -442,6 +442,34 @@ macro_rules! of_each_step {
     };
 }
 
+impl State {
+    /// For logs.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Ready { .. } => "ready",
+            Self::Authorizing(_) => "authorizing",
+            Self::Refused(_) => "refused",
+            Self::Resolving(resolving) => match resolving {
+                Resolving::Restoring => "resolving: restoring",
+                Resolving::Offering { .. } => "resolving: offering",
+                Resolving::Leaving(_) => "resolving: leaving",
+                Resolving::Preparing { .. } => "resolving: preparing",
+                Resolving::Keeping { .. } => "resolving: keeping",
+                Resolving::Calling { .. } => "resolving: calling",
+                Resolving::Saving(_) => "resolving: saving",
+                Resolving::Cancelling(_) => "resolving: cancelling",
+            },
+            Self::PhoneNeeded(_) => "phone needed",
+            Self::SmsCodeNeeded(_) => "sms code needed",
+            Self::VerificationNeeded(_) => "verification needed",
+            Self::RegistrationNeeded(_) => "registration needed",
+            Self::FaceNeeded(_) => "face needed",
+            Self::LoggedIn(_) => "logged in",
+            Self::Stopped(_) => "stopped",
+        }
+    }
+}
+
 impl Step {
     pub(crate) fn handle(&self) -> &Handle {
         of_each_step!(self, asked => &asked.handle)

@@ -151,7 +151,14 @@ impl Refusals {
         if let Some(memory) = lock(&self.memory).as_ref() {
             return Ok(memory.clone());
         }
-        let loaded: Memory = self.records.load(RECORD)?.usable().unwrap_or_default();
+        let loaded: Memory = match self.records.load(RECORD) {
+            Ok(loaded) => loaded.usable().unwrap_or_default(),
+            // What was in it can't be had back.
+            Err(VaultError::Damaged | VaultError::KeyInvalidated) => Memory::default(),
+            Err(error @ (VaultError::Unavailable | VaultError::Failed { .. })) => {
+                return Err(error);
+            }
+        };
         Ok(lock(&self.memory).get_or_insert(loaded).clone())
     }
 

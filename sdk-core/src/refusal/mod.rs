@@ -4,7 +4,7 @@ mod memory;
 
 pub use memory::{Advice, Refusals};
 
-use crate::providers::Provider;
+use crate::providers::{Provider, connector};
 use crate::text::LocalizedText;
 
 /// Why there is no consent: one vocabulary for all providers.
@@ -63,4 +63,19 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// After a denial: where the person finds what they allowed, in the provider's own app (M4).
     pub settings_hint: Option<LocalizedText>,
+}
+
+impl Refusal {
+    pub(crate) fn of(provider: Provider, kind: RefusalKind) -> Self {
+        let hint = || connector(provider).map(|connector| connector.settings_hint());
+        Self {
+            provider,
+            kind,
+            settings_hint: if kind == RefusalKind::Denied {
+                hint()
+            } else {
+                None
+            },
+        }
+    }
 }
