@@ -102,6 +102,11 @@ impl Postern {
         Account::new(self.core.session.clone())
     }
 
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// Where the session is kept, for people.
     pub fn vault_description(&self) -> String {
         self.core.records.vault().description()
