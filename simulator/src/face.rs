@@ -74,6 +74,20 @@ impl Outcome {
 pub(crate) struct Faces {
     sessions: HashMap<String, Session>,
     tickets: HashMap<String, Ticket>,
+    next_sweep: u64,
+}
+
+impl Faces {
+    /// Forgets what died long ago, once a minute.
+    fn sweep(&mut self, now: u64) {
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now + 60;
+        self.sessions.retain(|_, session| session.expires_at > now);
+        self.tickets
+            .retain(|_, ticket| ticket.expires_at + MEMORY_SECONDS > now);
+    }
 }
 
 pub(crate) fn router(world: Arc<World>) -> Router {
@@ -90,10 +104,7 @@ async fn begin(State(world): Shared, Body(bound): Body<Bound>) -> Json<Value> {
     let url = format!("{}/phone/sessions/{face_session}", world.addresses.face);
     let now = world.now();
     let mut faces = world.faces();
-    faces.sessions.retain(|_, session| session.expires_at > now);
-    faces
-        .tickets
-        .retain(|_, ticket| ticket.expires_at + MEMORY_SECONDS > now);
+    faces.sweep(now);
     faces.sessions.insert(
         face_session.clone(),
         Session {
@@ -161,7 +172,9 @@ struct Verified {
 async fn verify(State(world): Shared, Body(body): Body<Verify>) -> Json<Verified> {
     let now = world.now();
     let mut faces = world.faces();
-    let Faces { sessions, tickets } = &mut *faces;
+    let Faces {
+        sessions, tickets, ..
+    } = &mut *faces;
     Json(match tickets.get_mut(&body.ticket) {
         Some(ticket) if ticket.used => Verified {
             result: "used",
