@@ -1,5 +1,26 @@
 //! The steps of `POST /v1/login` (L2 to L7): a pure decision per answer, and the engine that performs it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `wire` `parse` | what goes over the wire, read strictly |
+//! | `decision` | what comes next: a pure function |
+//! | `state` `policy` | where a login stands between two requests; times, limits, texts |
+//! | `engine` | begins a login, and finds the step that an answer is for |
+//! | `advance` | decides and writes, in one transaction |
+//! | `sms` `verification` `registration` `face` | one step each |
 
+mod advance;
 pub mod decision;
+mod engine;
+mod face;
 pub mod parse;
+mod password_rules;
+pub mod policy;
+mod registration;
+mod sms;
+mod state;
+mod verification;
 pub mod wire;
+
+pub use engine::{Engine, Parts};
+pub use policy::LoginPolicy;

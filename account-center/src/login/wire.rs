@@ -6,7 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::identity::AccountView;
 use crate::secret::SecretText;
+use crate::sessions::SessionGrant;
 
 /// The body: exactly `app_id` and `start`, or exactly `login`, `step_id` and `answer`.
 #[derive(Debug)]
@@ -151,10 +153,10 @@ pub struct LoginReply {
     pub next: Step,
     /// With `done`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<serde_json::Value>,
+    pub account: Option<AccountView>,
     /// With `done`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<serde_json::Value>,
+    pub session: Option<SessionGrant>,
 }
 
 impl fmt::Debug for LoginReply {
