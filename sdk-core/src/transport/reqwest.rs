@@ -12,7 +12,7 @@ use url::Url;
 
 use super::tls::{self, PLATFORM_DECIDES, Pins, TrustDecision};
 use super::{HttpReply, HttpRequest, REPLY_LIMIT, SpkiPin, Transport, TransportError};
-use crate::config::{CheckedConfig, TimeLimits, is_safe};
+use crate::config::{CheckedConfig, PosternConfig, TimeLimits, is_safe};
 use crate::error::BuildError;
 
 /// Sends requests with reqwest. It follows no redirect, keeps no cookie, heeds no proxy of the environment and repeats nothing.
@@ -35,6 +35,11 @@ impl std::fmt::Debug for ReqwestTransport {
 }
 
 impl ReqwestTransport {
+    /// The built-in transport by itself, for a host that puts something around it, such as a measurement. The platform decides whom to trust.
+    pub fn for_config(config: &PosternConfig) -> Result<Self, BuildError> {
+        Self::new(&config.clone().check()?, None)
+    }
+
     pub(crate) fn new(
         config: &CheckedConfig,
         trust: Option<Arc<dyn TrustDecision>>,
