@@ -31,8 +31,8 @@ impl World {
         command
             .arg("--env-file")
             .arg(&env_file)
-            .arg("--scratch")
-            .arg(folder.join("scratch"))
+            .arg("--folder")
+            .arg(&folder)
             .env("POSTERN_BIN_DIR", debug)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
