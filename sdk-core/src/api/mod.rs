@@ -9,6 +9,8 @@ mod options;
 mod problem;
 mod replies;
 mod retry;
+#[cfg(test)]
+mod tests;
 
 pub use answers::{Answer, LoginStart};
 pub use call::{KeptCall, PreparedCall};

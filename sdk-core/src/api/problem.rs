@@ -203,3 +203,83 @@ impl Problem {
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_contract_is_known_and_no_other() {
+        let contract: Value =
+            serde_json::from_str(include_str!("../../../contract/problems.json")).unwrap();
+        let codes: Vec<&str> = contract["problems"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|problem| problem["code"].as_str().unwrap())
+            .collect();
+        for code in &codes {
+            assert_eq!(ProblemCode::read(code, 400).as_str(), *code);
+        }
+        assert_eq!(codes.len(), ProblemCode::ALL.len());
+    }
+
+    #[test]
+    fn a_code_of_tomorrow_is_typed_by_its_status() {
+        let read =
+            |status| Problem::read(status, br#"{"code":"of_tomorrow","new":[1]}"#, None).unwrap();
+        assert_eq!(read(422).code, ProblemCode::UnknownRefusal);
+        assert_eq!(read(503).code, ProblemCode::UnknownServerFailure);
+    }
+
+    #[test]
+    fn members_of_other_types_cost_only_themselves() {
+        let body = json!({"code": "password_wrong", "detail": 5, "request_id": [], "pointer": {}, "retry_after": "soon",
+            "attempts_left": -3, "login": 7, "step_id": null, "next": {"step": "phone"}});
+        let problem = Problem::read(422, body.to_string().as_bytes(), Some(9)).unwrap();
+        assert_eq!(problem.code, ProblemCode::PasswordWrong);
+        assert_eq!(problem.retry_after, Some(Duration::from_secs(9)));
+        assert_eq!(
+            (
+                problem.attempts_left,
+                problem.place.is_some(),
+                problem.detail
+            ),
+            (None, false, None)
+        );
+    }
+
+    #[test]
+    fn a_mendable_problem_says_where_the_login_stands() {
+        let body = json!({"code": "sms_code_wrong", "attempts_left": 4, "login": "lg_1", "step_id": "st_2",
+            "next": {"step": "sms_code", "sent_to": "138****0000", "digits": 6, "expires_in": 500, "resend_after": 10, "attempts_left": 4}});
+        let problem = Problem::read(422, body.to_string().as_bytes(), None).unwrap();
+        let place = problem.place.unwrap();
+        assert_eq!(
+            (place.step_id.as_str(), problem.attempts_left),
+            ("st_2", Some(4))
+        );
+        assert!(matches!(
+            place.next,
+            replies::NextStep::SmsCode {
+                attempts_left: 4,
+                ..
+            }
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_reading_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512), status in 0_u16..1000) {
+            let _ = Problem::read(status, &bytes, None);
+            let _ = replies::login_reply(&bytes);
+            let _ = replies::refresh_reply(&bytes);
+            let _ = replies::account_reply(&bytes);
+            let _ = replies::sessions_reply(&bytes);
+        }
+    }
+}

@@ -104,3 +104,58 @@ fn der_integer(input: &[u8]) -> Option<(&[u8], &[u8])> {
     };
     (number.len() <= 32).then_some((number, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ring::rand::SystemRandom;
+    use ring::signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED, EcdsaKeyPair, KeyPair as _,
+        UnparsedPublicKey,
+    };
+
+    use super::*;
+
+    #[test]
+    fn signatures_in_der_become_r_and_s_whatever_their_lengths() {
+        let random = SystemRandom::new();
+        let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key.as_ref(), &random)
+            .unwrap();
+        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref());
+        // Among 600 some have an r or s that begins with a zero byte, or with its highest bit set.
+        for _ in 0..600 {
+            let der = pair.sign(&random, b"message").unwrap();
+            let raw = signature_from_der(der.as_ref()).unwrap();
+            public.verify(b"message", &raw).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_signature_is_refused() {
+        let good = [&[0x30, 6, 2, 1, 1, 2, 1, 1][..]];
+        assert!(signature_from_der(good[0]).is_some());
+        let too_long = [&[0x30, 38, 2, 33][..], &[1; 33], &[2, 1, 1]].concat();
+        for bad in [
+            &[][..],
+            &[0x30],
+            &[0x30, 0],
+            &[0x31, 6, 2, 1, 1, 2, 1, 1],
+            &[0x30, 7, 2, 1, 1, 2, 1, 1],
+            &[0x30, 6, 3, 1, 1, 2, 1, 1],
+            &[0x30, 6, 2, 9, 1, 2, 1, 1],
+            &[0x30, 4, 2, 0, 2, 0],
+            &[0x30, 7, 2, 1, 1, 2, 1, 1, 0],
+            &too_long,
+        ] {
+            assert!(signature_from_der(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_uncompressed_point_is_a_public_key() {
+        for bad in [&[][..], &[4; 64], &[4; 66], &[2; 33], &[5; 65]] {
+            assert!(PublicJwk::from_sec1(bad).is_none());
+        }
+    }
+}

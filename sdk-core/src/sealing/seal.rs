@@ -101,3 +101,68 @@ impl TryRng for HpkeRandomness<'_> {
 }
 
 impl TryCryptoRng for HpkeRandomness<'_> {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Gives the seed of a vector, once.
+    struct Seed(Mutex<Option<Vec<u8>>>);
+
+    impl Randomness for Seed {
+        fn fill(&self, bytes: &mut [u8]) {
+            let seed = self.0.lock().unwrap().take().unwrap();
+            bytes.copy_from_slice(&seed);
+        }
+    }
+
+    fn decoded(text: &Value) -> Vec<u8> {
+        URL_SAFE_NO_PAD.decode(text.as_str().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn sealing_with_the_contracts_seeds_gives_the_contracts_sealed_fields() {
+        let vectors: Value =
+            serde_json::from_str(include_str!("../../../contract/vectors/sealing.json")).unwrap();
+        let cases = vectors["good"].as_array().unwrap();
+        for case in cases {
+            let text = |name: &str| case[name].as_str().unwrap();
+            let key = vectors["keys"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|key| key["kid"] == case["kid"])
+                .unwrap();
+            let key = SealingKey {
+                kid: text("kid").to_owned(),
+                public_key: decoded(&key["public_key"]).try_into().unwrap(),
+            };
+            let context = SealContext {
+                issuer: text("issuer"),
+                app_id: text("app_id"),
+                device_key: text("device_key"),
+                idempotency_key: text("idempotency_key"),
+                path: text("path"),
+                login: text("login_handle"),
+                step_id: text("step_id"),
+            };
+            let seed = Seed(Mutex::new(Some(decoded(&case["ephemeral_seed"]))));
+            let secret = SecretString::from(text("plaintext"));
+            let sealed = seal(&key, &context, text("field"), &secret, &seed).unwrap();
+            assert_eq!(sealed, text("sealed"), "{}", case["name"]);
+        }
+        assert!(cases.len() >= 5);
+    }
+
+    #[test]
+    fn frames_of_different_parts_are_different() {
+        assert_eq!(frame(&["a", ""]), [0, 1, b'a', 0, 0]);
+        assert_ne!(frame(&["ab", "c"]), frame(&["a", "bc"]));
+        assert_ne!(frame(&["a"]), frame(&["a", ""]));
+    }
+}

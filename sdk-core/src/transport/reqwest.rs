@@ -161,23 +161,27 @@ fn build(
 /// What an error of reqwest means for us. A TLS failure hides in the chain of causes.
 fn sort(error: &reqwest::Error) -> TransportError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut tls = false;
     while let Some(current) = cause {
-        let tls = current.is::<rustls::Error>()
-            || current
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref)
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-                .is_some();
-        if tls {
-            return TransportError::Tls;
-        }
+        tls |= is_tls(current);
         cause = current.source();
     }
-    if error.is_timeout() {
+    if tls {
+        TransportError::Tls
+    } else if error.is_timeout() {
         TransportError::TimedOut
     } else if error.is_connect() {
         TransportError::Offline
     } else {
         TransportError::Other
     }
+}
+
+/// An I/O error is no link of the chain for what is inside it, so that it has to be opened.
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<rustls::Error>()
+        || error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .is_some_and(|inner| is_tls(inner))
 }
