@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use crate::store::{Failure, StoreError};
@@ -308,14 +307,6 @@ impl Failure for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         StoreError::from(error).into()
-    }
-}
-
-impl IntoResponse for Problem {
-    /// For problems outside the ledger of replies; the request id is that of the running request.
-    fn into_response(self) -> Response {
-        crate::http::reply::Reply::problem(&self, &crate::http::request_id::current())
-            .into_response()
     }
 }
 

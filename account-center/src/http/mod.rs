@@ -1,13 +1,25 @@
 //! The edge: routes, admission, strict JSON, problems, request ids, OpenAPI.
 
+mod admission;
+mod edge;
+pub mod json;
+pub mod openapi;
+pub mod options;
 pub mod reply;
 pub mod request_id;
+mod routes;
+pub mod server;
+pub mod state;
+mod work;
 
 use std::net::IpAddr;
 
 use postern_server_security::Thumbprint;
 
 use crate::idempotency::Ticket;
+
+pub use routes::router;
+pub use state::AppState;
 
 /// An admitted POST: its proof is good and spent, its Idempotency-Key is begun. What an engine gets beside the wire types.
 #[derive(Clone, Debug)]

@@ -91,6 +91,9 @@ impl IntoResponse for Reply {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(code) = self.problem {
+            response.extensions_mut().insert(code);
+        }
         *response.body_mut() = Body::from(self.body);
         response
     }

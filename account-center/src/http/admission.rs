@@ -1,0 +1,229 @@
+//! What a request must show before anything is done for it: content type and size, a proof that is good and was not seen before, an Idempotency-Key or
+//! an access token. Proof and key are spent and begun in one transaction.
+
+use std::net::IpAddr;
+
+use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use futures_util::StreamExt as _;
+use postern_server_security::dpop::{DpopError, DpopVerifier, Proof, VerifiedProof};
+
+use super::Call;
+use super::reply::Reply;
+use super::state::AppState;
+use crate::context::Timestamp;
+use crate::idempotency::{Entry, Scope, well_formed};
+use crate::problem::{Code, Problem};
+use crate::sessions::Holder;
+use crate::store::proofs;
+
+/// The largest body: 64 KiB (contract section 1).
+const BODY_LIMIT: usize = 64 * 1024;
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What admission says to a POST.
+pub(super) enum Admitted {
+    /// The work is to be done.
+    Work(Call, Bytes),
+    /// It was done before: the same reply again.
+    Replay(Reply),
+}
+
+/// Admits a POST with proof and Idempotency-Key. `path` is the route's, `address` the client's.
+pub(super) async fn post(
+    state: &AppState,
+    parts: &Parts,
+    body: Body,
+    path: &'static str,
+    address: IpAddr,
+    request_id: String,
+) -> Result<Admitted, Problem> {
+    json_content(&parts.headers)?;
+    let body = read(&parts.headers, body).await?;
+    let proof = check_proof(state, parts, &body, None)?;
+    let key = match only(&parts.headers, &IDEMPOTENCY_KEY) {
+        One(key) if well_formed(key) => key.to_owned(),
+        _ => {
+            return Err(Problem::new(Code::IdempotencyKeyRequired)
+                .detail("Idempotency-Key: 22 base64url characters, once"));
+        }
+    };
+
+    let (ledger, spent, bytes) = (state.ledger.clone(), proof.clone(), body.clone());
+    let entry = state
+        .store
+        .write(move |tx| {
+            let (ledger, proof, bytes, key) =
+                (ledger.clone(), spent.clone(), bytes.clone(), key.clone());
+            Box::pin(async move {
+                spend(tx, &proof).await?;
+                let scope = Scope {
+                    device_key: proof.device_key.as_str(),
+                    method: "POST",
+                    path,
+                    key: &key,
+                };
+                Ok::<_, Problem>(ledger.begin(tx, scope, &bytes).await?)
+            })
+        })
+        .await?;
+    match entry {
+        Entry::Begun(ticket) => Ok(Admitted::Work(
+            Call {
+                request_id,
+                device_key: proof.device_key,
+                address,
+                path,
+                ticket,
+            },
+            body,
+        )),
+        Entry::Done(reply) => Ok(Admitted::Replay(reply)),
+        Entry::InFlight { retry_after } => {
+            Err(Problem::new(Code::RequestInFlight).retry_after(retry_after))
+        }
+        Entry::OtherBytes => Err(Problem::new(Code::IdempotencyKeyReused)),
+    }
+}
+
+/// Admits a request with proof and access token, and says whose it is. Whether the session is still alive is the route's to ask.
+pub(super) async fn holder(state: &AppState, parts: &Parts, body: Body) -> Result<Holder, Problem> {
+    let body = read(&parts.headers, body).await?;
+    let token = match only(&parts.headers, &header::AUTHORIZATION) {
+        One(value) => dpop_token(value).ok_or_else(|| {
+            Problem::new(Code::InvalidToken).detail("the scheme of Authorization must be DPoP")
+        })?,
+        _ => {
+            return Err(Problem::new(Code::InvalidToken)
+                .detail("this call needs Authorization: DPoP and an access token, once"));
+        }
+    };
+    let proof = check_proof(state, parts, &body, Some(token))?;
+    let holder = state.sessions.check_token(token, &proof.device_key)?;
+    state
+        .store
+        .write(move |tx| {
+            let proof = proof.clone();
+            Box::pin(async move { spend(tx, &proof).await })
+        })
+        .await?;
+    Ok(holder)
+}
+
+/// A `jti` serves once for each device key while its nonce is good.
+async fn spend(tx: &mut crate::store::Tx, proof: &VerifiedProof) -> Result<(), Problem> {
+    let good_until = Timestamp::from_seconds(i64::try_from(proof.good_until).unwrap_or(i64::MAX));
+    if proofs::spend(tx, proof.replay_key.as_str(), good_until).await? {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::InvalidDpopProof).detail("this proof was used before"))
+    }
+}
+
+fn check_proof(
+    state: &AppState,
+    parts: &Parts,
+    body: &[u8],
+    access_token: Option<&str>,
+) -> Result<VerifiedProof, Problem> {
+    let header = match only(&parts.headers, &DPOP) {
+        One(header) => header,
+        Nothing => {
+            return Err(Problem::new(Code::InvalidDpopProof)
+                .detail("this call needs a proof in the header DPoP"));
+        }
+        Several => {
+            return Err(
+                Problem::new(Code::InvalidDpopProof).detail("the header DPoP must come once")
+            );
+        }
+    };
+    let verifier: &DpopVerifier = &state.proofs;
+    let proof = Proof {
+        header,
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        body: Some(body),
+        access_token,
+    };
+    let now = u64::try_from(state.context.now().seconds()).unwrap_or(0);
+    verifier.verify(&proof, now).map_err(|error| match error {
+        DpopError::UseNonce => Problem::new(Code::UseDpopNonce),
+        DpopError::Invalid(reason) => {
+            Problem::new(Code::InvalidDpopProof).detail(reason.to_string())
+        }
+    })
+}
+
+/// The values of a header: none, one that is text, or anything else.
+enum Values<'a> {
+    Nothing,
+    One(&'a str),
+    Several,
+}
+use Values::{Nothing, One, Several};
+
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Values<'a> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Nothing,
+        (Some(value), None) => value.to_str().map_or(Several, One),
+        _ => Several,
+    }
+}
+
+/// The token of `DPoP …`; the scheme's case does not count (RFC 9110 section 11.1).
+fn dpop_token(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
+    (scheme.eq_ignore_ascii_case("DPoP") && !token.is_empty()).then_some(token)
+}
+
+/// `application/json`, at most with `charset=utf-8`, and not compressed.
+fn json_content(headers: &HeaderMap) -> Result<(), Problem> {
+    let plain = !headers.contains_key(header::CONTENT_ENCODING);
+    let json = match only(headers, &header::CONTENT_TYPE) {
+        One(value) => is_json(value),
+        _ => false,
+    };
+    if plain && json {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::UnsupportedMediaType))
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    essence.eq_ignore_ascii_case("application/json")
+        && parts.all(|parameter| {
+            parameter.eq_ignore_ascii_case("charset=utf-8")
+                || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
+        })
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > BODY_LIMIT) {
+        return Err(Problem::new(Code::BodyTooLarge));
+    }
+    let mut pieces = body.into_data_stream();
+    let mut whole = Vec::with_capacity(declared.unwrap_or(0));
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| {
+            Problem::new(Code::InvalidRequest).detail("the body did not arrive whole")
+        })?;
+        if whole.len() + piece.len() > BODY_LIMIT {
+            return Err(Problem::new(Code::BodyTooLarge));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.into())
+}

@@ -1,0 +1,123 @@
+//! The OpenAPI 3.1 document, generated from the code.
+
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
+
+use super::routes;
+
+/// A problem (RFC 9457).
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[allow(dead_code, reason = "describes what `Problem::to_json` writes")]
+pub(super) struct ProblemBody {
+    /// `urn:postern:problem:<code>`
+    r#type: String,
+    /// A sentence for developers.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// One of the codes in `problems.json`.
+    code: String,
+    /// What was wrong in this case.
+    detail: Option<String>,
+    /// The reply's `X-Request-Id`.
+    request_id: String,
+    /// RFC 6901 pointer to the field that was refused.
+    pointer: Option<String>,
+    /// Seconds.
+    retry_after: Option<u64>,
+    /// Answers that this step still takes.
+    attempts_left: Option<u32>,
+    /// The login's handle.
+    login: Option<String>,
+    /// The present step.
+    step_id: Option<String>,
+    /// The present step, described as in a reply.
+    #[schema(value_type = Option<Object>)]
+    next: Option<serde_json::Value>,
+}
+
+/// The proof.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "describes a header")]
+pub(super) struct ProofHeader {
+    /// A proof of possession of the device key (RFC 9449, contract section 2).
+    #[param(rename = "DPoP")]
+    dpop: String,
+}
+
+/// The Idempotency-Key.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "describes a header")]
+pub(super) struct IdempotencyHeader {
+    /// 22 base64url characters (contract section 3).
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 22,
+        max_length = 22,
+        pattern = "^[A-Za-z0-9_-]{22}$"
+    )]
+    idempotency_key: String,
+}
+
+struct AccessToken;
+
+impl Modify for AccessToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = ApiKey::Header(ApiKeyValue::with_description(
+            "Authorization",
+            "`DPoP` and an access token (RFC 9449 section 7.1), with a proof that has `ath`.",
+        ));
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("access_token", SecurityScheme::ApiKey(scheme));
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Postern account center", description = "See `contract/README.md`, which decides.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    paths(
+        routes::login_options,
+        routes::refresh,
+        routes::end_session,
+        routes::list_sessions,
+        routes::jwks,
+        routes::openapi_document,
+        routes::healthz,
+        routes::readyz,
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&AccessToken),
+)]
+struct Document;
+
+/// The document, pretty, with a newline at its end: the bytes of `contract/openapi.json`.
+pub fn document() -> String {
+    let mut text = Document::openapi()
+        .to_pretty_json()
+        .expect("the document is made of texts");
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    #[test]
+    fn the_contract_has_the_document_that_the_code_makes() {
+        let kept = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../contract/openapi.json"
+        ))
+        .unwrap_or_default();
+        assert!(
+            kept == super::document(),
+            "contract/openapi.json is not what the code makes; write it anew: cargo run -p postern-account-center -- openapi --output contract/openapi.json"
+        );
+    }
+}

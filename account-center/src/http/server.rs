@@ -1,0 +1,76 @@
+//! Listening, housekeeping, and stopping without breaking a request off.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::{AppState, router};
+use crate::store::housekeeping;
+
+/// How often expired rows are deleted.
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
+
+/// Serves until `stop` is over, then takes no more connections, finishes what is under way for at most `drain`, and closes the store.
+pub async fn serve(
+    listener: TcpListener,
+    state: AppState,
+    stop: impl Future<Output = ()> + Send + 'static,
+    drain: Duration,
+) -> std::io::Result<()> {
+    let (stopping, stopped) = watch::channel(false);
+    let keeper = tokio::spawn(keep_house(state.clone(), stopped.clone()));
+    let signal = tokio::spawn(async move {
+        stop.await;
+        tracing::info!("stopping: requests under way are finished");
+        // The receivers may be gone by now.
+        let _ = stopping.send(true);
+    });
+
+    let app = router(state.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(wait(stopped.clone()));
+    let result = tokio::select! {
+        result = serving => result,
+        () = async { wait(stopped).await; tokio::time::sleep(drain).await } => {
+            tracing::warn!("some requests took longer than the time for stopping");
+            Ok(())
+        }
+    };
+    if tokio::time::timeout(drain, state.running.finished())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "some work took longer than the time for stopping; its keys are free again when their leases end"
+        );
+    }
+    signal.abort();
+    keeper.abort();
+    state.store.close().await;
+    result
+}
+
+async fn wait(mut stopped: watch::Receiver<bool>) {
+    // An error is the sender's end, which is a stop too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn keep_house(state: AppState, stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = wait(stopped.clone()) => return,
+            _ = ticks.tick() => {}
+        }
+        match housekeeping::sweep(&state.store, state.context.now()).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::debug!(rows, "deleted expired rows"),
+            Err(error) => {
+                tracing::warn!(%error, "expired rows could not be deleted; tried again in a minute")
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the routes share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_server_security::dpop::DpopVerifier;
+
+use super::options::Catalogue;
+use super::work::Running;
+use crate::context::Context;
+use crate::idempotency::Ledger;
+use crate::sessions::Sessions;
+use crate::store::Store;
+
+/// What the routes share. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    inner: Arc<Shared>,
+}
+
+/// See [`AppState`].
+pub struct Shared {
+    /// Clock and randomness.
+    pub context: Context,
+    /// The database.
+    pub store: Store,
+    /// The ledger of replies.
+    pub ledger: Ledger,
+    /// Which proofs are taken.
+    pub proofs: DpopVerifier,
+    /// Sessions and access tokens.
+    pub sessions: Sessions,
+    /// What login-options answers.
+    pub catalogue: Catalogue,
+    /// How long a request may take before it is answered `busy`.
+    pub time_limit: Duration,
+    /// Proxies of ours before us, whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: usize,
+    /// Admitted work under way.
+    pub running: Running,
+}
+
+impl std::fmt::Debug for AppState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AppState")
+    }
+}
+
+impl AppState {
+    /// Shares the parts.
+    pub fn new(shared: Shared) -> Self {
+        Self {
+            inner: Arc::new(shared),
+        }
+    }
+
+    /// A fresh nonce for the next proof.
+    pub fn fresh_nonce(&self) -> Option<String> {
+        self.proofs
+            .fresh_nonce(u64::try_from(self.context.now().seconds()).unwrap_or(0))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.inner
+    }
+}
