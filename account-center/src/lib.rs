@@ -2,6 +2,9 @@
 //!
 //! `contract/README.md` is what it speaks; `README.md` beside this crate says how a request goes through.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod context;
 pub mod hashing;
 pub mod http;

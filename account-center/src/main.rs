@@ -1,3 +1,15 @@
-//! The account center: identities, bindings, logins and sessions of a bank's customers.
+//! The account center's command line: see `postern_account_center::cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use postern_account_center::cli::{Cli, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("threads and timers are there at start");
+    runtime.block_on(run(cli, &mut std::io::stdout()))
+}

@@ -20,6 +20,7 @@ use crate::idempotency::Ticket;
 
 pub use routes::router;
 pub use state::AppState;
+pub use work::Running;
 
 /// An admitted POST: its proof is good and spent, its Idempotency-Key is begun. What an engine gets beside the wire types.
 #[derive(Clone, Debug)]

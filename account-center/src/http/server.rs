@@ -69,7 +69,7 @@ async fn keep_house(state: AppState, stopped: watch::Receiver<bool>) {
             Ok(0) => {}
             Ok(rows) => tracing::debug!(rows, "deleted expired rows"),
             Err(error) => {
-                tracing::warn!(%error, "expired rows could not be deleted; tried again in a minute")
+                tracing::warn!(%error, "expired rows could not be deleted; tried again in a minute");
             }
         }
     }

@@ -70,7 +70,7 @@ pub struct Sessions {
 struct Inner {
     context: Context,
     refresh: RefreshKey,
-    signer: SigningKey,
+    signer: Arc<SigningKey>,
     random: SystemRandom,
     audience: Vec<String>,
     verifier: TokenVerifier,
@@ -98,7 +98,7 @@ impl Sessions {
     pub fn new(
         context: Context,
         keys: &Keys,
-        signer: SigningKey,
+        signer: Arc<SigningKey>,
         published: &[VerifyingKey],
         issuer: &str,
         audience: &[String],

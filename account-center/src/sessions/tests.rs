@@ -53,7 +53,7 @@ impl Bench {
         let sessions = Sessions::new(
             context,
             &keys,
-            signer,
+            Arc::new(signer),
             &[],
             "https://login.bank.example",
             &["cards".to_owned()],

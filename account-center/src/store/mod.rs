@@ -17,6 +17,7 @@ pub mod proofs;
 pub mod replies;
 pub mod sessions;
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -73,6 +74,13 @@ impl Store {
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         let url = sqlite_url(path)?;
+        // Before SQLite makes it readable for everybody; its journal gets the same permissions.
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| StoreError::Database(error.into()))?;
         let mut writing = open_writing(&url).await?;
         migrations::migrator()
             .run(&mut writing)

@@ -1,0 +1,225 @@
+//! Puts the parts together: from settings and keys to a server that listens.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use postern_server_security::dpop::DpopVerifier;
+use postern_server_security::nonce::NonceKey;
+use postern_server_security::public_url::PublicUrl;
+use tokio::net::TcpListener;
+
+use crate::config::material::{FolderLock, KeyMaterial, MaterialError, take_folder};
+use crate::config::{Config, Mode};
+use crate::context::Context;
+use crate::http::options::{Catalogue, ProviderOption};
+use crate::http::state::Shared;
+use crate::http::{AppState, server};
+use crate::idempotency::Ledger;
+use crate::keys::{Keys, Purpose};
+use crate::problem::Problem;
+use crate::sessions::Sessions;
+use crate::store::{Store, StoreError};
+
+/// How often the key list's file is looked at.
+const KEY_LIST_CHECK: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// The server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Keys or the data folder.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// The database.
+    #[error("the database cannot be used: {0}")]
+    Store(#[from] StoreError),
+    /// The listener.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The address is not loopback, and this is a development set-up.
+    #[error(
+        "a development set-up listens on loopback only, and {0} is not: its keys and passwords are known to everybody"
+    )]
+    NotLoopback(SocketAddr),
+    /// Something else that should not be.
+    #[error("cannot start: {0}")]
+    Other(String),
+}
+
+impl From<Problem> for StartError {
+    fn from(problem: Problem) -> Self {
+        Self::Other(
+            problem
+                .cause()
+                .map_or_else(|| problem.to_string(), ToString::to_string),
+        )
+    }
+}
+
+/// A server that listens already, and serves once [`App::run`] is called.
+pub struct App {
+    listener: TcpListener,
+    state: AppState,
+    context: Context,
+    material: Arc<KeyMaterial>,
+    facts: Facts,
+    config: Config,
+    _folder: FolderLock,
+}
+
+/// What others need to know to use this server: the ready file's content.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Facts {
+    /// Where it listens.
+    pub listen: String,
+    /// The address that clients use.
+    pub public_url: String,
+    /// The offline root's public key, for the SDK's configuration.
+    pub root_key: String,
+    /// The apps it knows.
+    pub app_ids: Vec<String>,
+    /// Its data folder.
+    pub data_dir: String,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Opens everything, in this order: data folder, keys, listener, database.
+    pub async fn start(config: Config, context: Context) -> Result<Self, StartError> {
+        if config.mode == Mode::Development && !config.listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(config.listen));
+        }
+        let folder = take_folder(&config.data_dir)?;
+        let material = Arc::new(KeyMaterial::load(&config, &context)?);
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| StartError::Listen(config.listen, error))?;
+        let listen = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen(config.listen, error))?;
+        let public_url = match &config.public_url {
+            Some(public_url) => public_url.clone(),
+            None => PublicUrl::parse(&format!("http://{listen}"))
+                .map_err(|error| StartError::Other(error.to_string()))?,
+        };
+        let store = Store::open(&config.database.0).await?;
+        let state = assemble(&config, &context, &material, store, &public_url)?;
+        let facts = Facts {
+            listen: format!("http://{listen}"),
+            public_url: public_url.as_str().to_owned(),
+            root_key: material.root_key(),
+            app_ids: config.apps.keys().cloned().collect(),
+            data_dir: config.data_dir.display().to_string(),
+        };
+        Ok(Self {
+            listener,
+            state,
+            context,
+            material,
+            facts,
+            config,
+            _folder: folder,
+        })
+    }
+
+    /// What others need to know.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Serves until `stop` is over, and then finishes what is under way.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let watcher = self.material.list_file().is_some().then(|| {
+            tokio::spawn(watch_key_list(
+                self.material.clone(),
+                self.state.catalogue.clone(),
+                self.facts.public_url.clone(),
+                self.context.clone(),
+            ))
+        });
+        let result = server::serve(self.listener, self.state, stop, self.config.stop_limit).await;
+        if let Some(watcher) = watcher {
+            watcher.abort();
+        }
+        result
+    }
+}
+
+/// The state that the routes share.
+fn assemble(
+    config: &Config,
+    context: &Context,
+    material: &KeyMaterial,
+    store: Store,
+    public_url: &PublicUrl,
+) -> Result<AppState, StartError> {
+    let keys = Arc::new(Keys::derive(&material.server_secret));
+    let issuer = public_url.as_str();
+    let sessions = Sessions::new(
+        context.clone(),
+        &keys,
+        Arc::clone(&material.signing),
+        &material.published,
+        issuer,
+        &config.audience,
+        config.lifetimes,
+    );
+    let buttons = config
+        .apps
+        .iter()
+        .map(|(app_id, app)| {
+            let options = app.providers.iter().map(|provider| ProviderOption {
+                provider: provider.provider.clone(),
+                provider_app_id: provider.app_id.clone(),
+                scope: provider.scope.clone(),
+                label: provider.label.clone(),
+            });
+            (app_id.clone(), options.collect())
+        })
+        .collect();
+    let catalogue = Catalogue::new(issuer, buttons, &material.key_list(issuer, context)?)?;
+    Ok(AppState::new(Shared {
+        context: context.clone(),
+        store,
+        ledger: Ledger::new(Arc::clone(&keys), context.clone()),
+        proofs: DpopVerifier::with_nonces(
+            public_url.clone(),
+            NonceKey::new(&keys.bytes(Purpose::ProofNonce)),
+        ),
+        sessions,
+        catalogue,
+        time_limit: config.request_limit,
+        trusted_proxies: config.trusted_proxies,
+        running: crate::http::Running::default(),
+    }))
+}
+
+/// Takes a new key list as soon as it is in its file; one that is not good is not taken, and said in the log.
+async fn watch_key_list(
+    material: Arc<KeyMaterial>,
+    catalogue: Catalogue,
+    issuer: String,
+    context: Context,
+) {
+    let mut ticks = tokio::time::interval(KEY_LIST_CHECK);
+    let mut known = String::new();
+    loop {
+        ticks.tick().await;
+        match material.key_list(&issuer, &context) {
+            Ok(list) if list == known => {}
+            Ok(list) => match catalogue.replace_key_list(&list) {
+                Ok(()) => known = list,
+                Err(error) => tracing::error!(%error, "the key list could not be taken"),
+            },
+            Err(error) => {
+                tracing::error!(%error, "the key list is not good; the one before is still given out");
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What production mode refuses: the simulator, and addresses that nobody should reach a bank by. Development keys are refused where they are read.
+
+use url::Url;
+
+use super::{Config, Report, development as dev};
+
+/// Adds a fault for everything that has no place in production.
+pub(super) fn check(config: &Config, report: &Report) {
+    if let Some(public_url) = &config.public_url
+        && !public_url.as_str().starts_with("https://")
+    {
+        report.fault(
+            "server.public_url",
+            "is not https",
+            "Write the https address that the apps use.",
+        );
+    }
+    if config.keys.is_none() {
+        report.fault(
+            "keys",
+            "is missing",
+            "Write [keys] with the files that make-keys and sign-keys made.",
+        );
+    }
+    for (name, party, simulator) in [
+        ("sms", &config.sms, dev::SMS_KEY),
+        ("core", &config.core, dev::CORE_KEY),
+        ("face", &config.face, dev::FACE_KEY),
+    ] {
+        address(report, &format!("{name}.base_url"), &party.base_url);
+        if party.api_key.same_as(simulator) {
+            report.fault(
+                &format!("{name}.api_key"),
+                "is the simulator's, which everybody knows",
+                "Write the key of your own service.",
+            );
+        }
+    }
+    address(report, "wechat.base_url", &config.wechat_url);
+    for (app_id, app) in &config.apps {
+        for provider in &app.providers {
+            let key = |name: &str| format!("apps.{app_id}.{}.{name}", provider.provider);
+            if dev::WECHAT_APPS
+                .iter()
+                .any(|(simulated, _)| provider.app_id == *simulated)
+            {
+                report.fault(
+                    &key("app_id"),
+                    "is the simulator's",
+                    "Write the app id that the provider gave you.",
+                );
+            }
+            if dev::WECHAT_APPS
+                .iter()
+                .any(|(_, secret)| provider.secret.same_as(secret))
+            {
+                report.fault(
+                    &key("secret"),
+                    "is the simulator's, which everybody knows",
+                    "Write the app secret that the provider gave you.",
+                );
+            }
+            if provider.platform == dev::PLATFORM {
+                report.fault(
+                    &key("platform"),
+                    "is the simulator's",
+                    "Write the name of your own open-platform account.",
+                );
+            }
+        }
+    }
+}
+
+/// The simulator listens on loopback only, and nothing that a bank's customers depend on does.
+fn address(report: &Report, key: &str, url: &Url) {
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => true,
+    };
+    if loopback {
+        report.fault(
+            key,
+            "is this machine itself, as the simulator is",
+            "Write the address of the real service.",
+        );
+    } else if url.scheme() != "https" {
+        report.fault(key, "is not https", "Write an https address.");
+    }
+}

@@ -1,0 +1,80 @@
+//! The section `apps`: the bank's apps, and the providers of each.
+
+use std::collections::BTreeMap;
+
+use super::reader::Section;
+use super::{AppSettings, ProviderSettings, development as dev};
+use crate::http::options::Label;
+
+pub(super) fn apps(root: &mut Section<'_>, development: bool) -> BTreeMap<String, AppSettings> {
+    if !root.has("apps") && development {
+        root.section("apps");
+        return dev::apps();
+    }
+    let missing = !root.has("apps");
+    let mut apps = BTreeMap::new();
+    for (app_id, mut section) in root.section("apps").sections() {
+        if !(1..=64).contains(&app_id.len())
+            || !app_id
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_' || c == b'.')
+        {
+            section.fault(
+                "(name)",
+                "is not an app id",
+                "Use 1 to 64 of letters, digits, - _ and dots.",
+            );
+        }
+        let mut order = section.list("providers");
+        if order.is_empty() {
+            order = section.names();
+        }
+        let mut settings = AppSettings::default();
+        for name in order {
+            if let Some(defaults) = dev::provider_defaults(&name) {
+                settings
+                    .providers
+                    .extend(provider(section.section(&name), defaults));
+            } else {
+                section.section(&name);
+                section.fault(
+                    &name,
+                    "is not a provider that this account center speaks to",
+                    "Known: wechat.",
+                );
+            }
+        }
+        section.end();
+        apps.insert(app_id, settings);
+    }
+    if missing || apps.is_empty() {
+        root.fault("apps", "there is no app", "Write [apps.bank-android] with a section for each provider, [apps.bank-android.wechat].");
+    }
+    apps
+}
+
+fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option<ProviderSettings> {
+    let app_id = section.needed("app_id", "wx0123456789abcdef");
+    let secret = section.needed_secret("secret");
+    let platform = section.needed("platform", "the name of your open-platform account");
+    let scope = section
+        .text("scope")
+        .unwrap_or_else(|| defaults.scope.to_owned());
+    let label = Label {
+        zh: section
+            .text("label_zh")
+            .unwrap_or_else(|| defaults.zh.to_owned()),
+        en: section
+            .text("label_en")
+            .unwrap_or_else(|| defaults.en.to_owned()),
+    };
+    section.end();
+    Some(ProviderSettings {
+        provider: defaults.provider.to_owned(),
+        app_id: app_id?,
+        secret: secret?,
+        platform: platform?,
+        scope,
+        label,
+    })
+}

@@ -1,0 +1,317 @@
+#![allow(clippy::unwrap_used)]
+//! Settings from text and environment.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../account-center.example.toml");
+
+fn home() -> BTreeMap<String, String> {
+    BTreeMap::from([("HOME".to_owned(), "/home/dev".to_owned())])
+}
+
+fn faults(text: &str) -> Vec<Fault> {
+    Config::read(Some(text), &home(), &Overrides::default())
+        .map_or_else(|faults| faults.0, |_| Vec::new())
+}
+
+fn keys(text: &str) -> Vec<String> {
+    faults(text).into_iter().map(|fault| fault.key).collect()
+}
+
+/// The example with its secret files there.
+fn example() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("sms-key", "a"),
+        ("core-key", "b"),
+        ("face-key", "c"),
+        ("wechat-secret", "d"),
+        ("database-url", "postgres://u:p@db/postern"),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let text = EXAMPLE.replace("/etc/postern/", &format!("{}/", folder.path().display()));
+    (folder, text)
+}
+
+#[test]
+fn without_a_file_everything_has_a_default_for_development() {
+    let config = Config::read(None, &home(), &Overrides::default()).unwrap();
+    assert_eq!(config.mode, Mode::Development);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8600");
+    assert_eq!(
+        config.data_dir,
+        PathBuf::from("/home/dev/.local/share/postern-account-center")
+    );
+    assert_eq!(config.wechat_url.as_str(), "http://127.0.0.1:8611/");
+    assert!(config.apps.contains_key("bank-android") && config.keys.is_none());
+    let xdg = BTreeMap::from([("XDG_DATA_HOME".to_owned(), "/data".to_owned())]);
+    assert_eq!(
+        Config::read(None, &xdg, &Overrides::default())
+            .unwrap()
+            .data_dir,
+        PathBuf::from("/data/postern-account-center")
+    );
+}
+
+#[test]
+fn environment_lies_over_the_file_and_the_command_line_over_both() {
+    let mut environment = home();
+    environment.insert(
+        "POSTERN_SERVER__LISTEN".to_owned(),
+        "127.0.0.1:2".to_owned(),
+    );
+    environment.insert(
+        "POSTERN_WECHAT__BASE_URL".to_owned(),
+        "http://127.0.0.1:9".to_owned(),
+    );
+    let file = "mode = \"development\"\n[server]\nlisten = \"127.0.0.1:1\"\nrequest_seconds = 3";
+    let config = Config::read(Some(file), &environment, &Overrides::default()).unwrap();
+    assert_eq!(
+        (
+            config.listen.port(),
+            config.request_limit.as_secs(),
+            config.wechat_url.port()
+        ),
+        (2, 3, Some(9))
+    );
+    let overrides = Overrides {
+        listen: Some("127.0.0.1:3".to_owned()),
+        public_url: Some("http://127.0.0.1:4/x/".to_owned()),
+        data_dir: None,
+    };
+    let config = Config::read(Some(file), &environment, &overrides).unwrap();
+    assert_eq!(
+        (config.listen.port(), config.public_url.unwrap().as_str()),
+        (3, "http://127.0.0.1:4/x")
+    );
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_key_and_what_to_write_instead() {
+    let text = "mode = \"development\"\ncolour = 1\n[server]\nlisten = \"here\"\nrequest_seconds = 99\n[tokens]\naccess_token_seconds = 301\n[limits]\nsms_resend = 1\n\
+                [core]\nbase_url = \"ftp://core\"\n[apps.bank.alipay]\n[apps.bank.wechat]\napp_id = \"wx1\"";
+    let found = faults(text);
+    let keys: BTreeSet<_> = found.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        BTreeSet::from([
+            "colour",
+            "server.listen",
+            "server.request_seconds",
+            "tokens.access_token_seconds",
+            "limits.sms_resend",
+            "core.base_url",
+            "apps.bank.alipay",
+            "apps.bank.wechat.secret",
+            "apps.bank.wechat.platform",
+        ])
+    );
+    assert!(found.iter().all(|fault| !fault.instead.is_empty()));
+    let listing = Faults(found).to_string();
+    assert!(listing.starts_with("9 things to mend"), "{listing}");
+    assert!(
+        listing.contains("limits.sms_resend: is not a setting"),
+        "{listing}"
+    );
+}
+
+#[test]
+fn a_file_must_say_which_mode_it_is_for() {
+    assert_eq!(keys("[server]"), ["mode"]);
+    assert_eq!(keys("mode = \"staging\""), ["mode"]);
+}
+
+#[test]
+fn a_broken_file_is_said_by_its_line_without_repeating_it() {
+    let found = faults("mode = \"production\"\n[sms]\napi_key = \"hidden\" x");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].wrong.starts_with("line 3"), "{found:?}");
+    assert!(!found[0].wrong.contains("hidden"));
+}
+
+#[test]
+fn production_needs_what_development_makes_up() {
+    let found = keys("mode = \"production\"");
+    for key in [
+        "server.public_url",
+        "database.url",
+        "keys.server_secret_file",
+        "keys.sealing_key_files",
+        "keys.root_key",
+        "sms.base_url",
+        "sms.api_key",
+        "core.base_url",
+        "face.api_key",
+        "apps",
+    ] {
+        assert!(
+            found.iter().any(|found| found == key),
+            "{key} is not among {found:?}"
+        );
+    }
+}
+
+#[test]
+fn production_refuses_the_simulator_and_plain_http() {
+    let (_folder, text) = example();
+    assert_eq!(keys(&text), Vec::<String>::new());
+    for (from, to, key) in [
+        (
+            "https://login.bank.example",
+            "http://login.bank.example",
+            "server.public_url",
+        ),
+        (
+            "https://sms.bank.example",
+            "https://127.0.0.1:8612",
+            "sms.base_url",
+        ),
+        (
+            "https://core.bank.example",
+            "http://core.bank.example",
+            "core.base_url",
+        ),
+        (
+            "https://face.bank.example",
+            "https://localhost:8614",
+            "face.base_url",
+        ),
+        (
+            "# base_url = \"https://api.weixin.qq.com\"",
+            "base_url = \"http://[::1]:8611\"",
+            "wechat.base_url",
+        ),
+        (
+            "wx0123456789abcdef",
+            "wx5b1e0c6a7d000002",
+            "apps.bank-android.wechat.app_id",
+        ),
+        (
+            "op_bank",
+            "op_postern_bank",
+            "apps.bank-android.wechat.platform",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        assert_eq!(keys(&text.replace(from, to)), [key], "{to}");
+    }
+    let (folder, text) = example();
+    std::fs::write(folder.path().join("face-key"), "simulator-face-key\n").unwrap();
+    std::fs::write(
+        folder.path().join("wechat-secret"),
+        "simulator-secret-of-app-1",
+    )
+    .unwrap();
+    assert_eq!(
+        keys(&text),
+        ["face.api_key", "apps.bank-android.wechat.secret"]
+    );
+}
+
+#[test]
+fn the_example_documents_every_setting_and_no_other() {
+    // All of it, also what is commented out; of `key` and `key_file` one would be enough.
+    let mut section = String::new();
+    let mut documented = BTreeSet::new();
+    for line in EXAMPLE.lines() {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            section = format!("{name}.");
+        } else if let Some((key, _)) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ") {
+            if key.bytes().all(|c| c.is_ascii_lowercase() || c == b'_') {
+                documented.insert(format!("{section}{key}"));
+            }
+        }
+    }
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(setting)
+                if setting.split_once(" = ").is_some_and(|(key, _)| {
+                    key.bytes().all(|c| c.is_ascii_lowercase() || c == b'_')
+                }) =>
+            {
+                setting
+            }
+            _ => line,
+        })
+        .filter(|line| {
+            !line.contains("_file = ")
+                || line.starts_with("server_secret")
+                || line.starts_with("signing")
+                || line.starts_with("key_list")
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let known: BTreeSet<String> = Config::known_keys(&uncommented).into_iter().collect();
+    assert_eq!(
+        documented.difference(&known).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "documented, but not known"
+    );
+    assert_eq!(
+        known.difference(&documented).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "known, but not documented"
+    );
+}
+
+#[test]
+fn what_the_example_says_is_the_default_is_the_default() {
+    let (_folder, text) = example();
+    let config = Config::read(Some(&text), &home(), &Overrides::default()).unwrap();
+    let uncommented = text
+        .replace("# request_seconds", "request_seconds")
+        .replace("# stop_seconds", "stop_seconds")
+        .replace("# audience", "audience");
+    let uncommented = [
+        "access_token_seconds",
+        "refresh_token_seconds",
+        "session_seconds",
+        "sms_resend_seconds",
+        "sms_per_phone_per_hour",
+        "sms_per_address_per_hour",
+        "hashing_queue",
+        "min_length",
+        "max_length",
+        "min_classes",
+        "timeout_milliseconds",
+        "alternative_zh",
+        "alternative_en",
+        "scope",
+        "label_zh",
+        "label_en",
+        "listen",
+        "trusted_proxies",
+        "data_dir",
+        "filter",
+        "format",
+    ]
+    .iter()
+    .fold(uncommented, |text, key| {
+        text.replace(&format!("# {key} = "), &format!("{key} = "))
+    });
+    let written = Config::read(Some(&uncommented), &home(), &Overrides::default()).unwrap();
+    assert_ne!(text, uncommented);
+    assert_eq!(format!("{config:?}"), format!("{written:?}"));
+}
+
+#[test]
+fn debug_of_the_settings_shows_no_secret() {
+    let (folder, text) = example();
+    for name in ["sms-key", "core-key", "face-key", "wechat-secret"] {
+        std::fs::write(folder.path().join(name), "hidden-value").unwrap();
+    }
+    std::fs::write(
+        folder.path().join("database-url"),
+        "postgres://u:hidden-value@db/postern",
+    )
+    .unwrap();
+    let config = Config::read(Some(&text), &home(), &Overrides::default()).unwrap();
+    assert!(!format!("{config:?}").contains("hidden-value"));
+}
