@@ -41,7 +41,8 @@ pub enum FailureKind {
 pub struct Failure {
     /// What to do about it.
     pub kind: FailureKind,
-    /// A stable word: a code of `contract/problems.json`, or `network`, `unintelligible`, `key_list_rejected`, `vault`, `device_key`.
+    /// A stable word: a code of `contract/problems.json`, or `network`, `server_unavailable`,
+    /// `server_unintelligible`, `key_list_rejected`, `vault`, `device_key`.
     pub code: String,
     /// Seconds to wait before another try, counted from the announcement.
     pub retry_after: Option<u64>,
@@ -82,6 +83,23 @@ pub enum StopReason {
     UpdateNeeded,
     /// Another reason; show the way to the bank's service.
     Refused,
+}
+
+impl StopReason {
+    /// A stable word, such as `too_many_attempts`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoginExpired => "login_expired",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::CustomerAmbiguous => "customer_ambiguous",
+            Self::PhoneBoundElsewhere => "phone_bound_elsewhere",
+            Self::IdentityBoundElsewhere => "identity_bound_elsewhere",
+            Self::FaceDeclined => "face_declined",
+            Self::SessionNotSaved => "session_not_saved",
+            Self::UpdateNeeded => "update_needed",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// The end of a login that led to no session.

@@ -137,7 +137,10 @@ fn reason(code: ProblemCode) -> StopReason {
 pub(super) fn of_problem(problem: &Problem) -> Failure {
     Failure {
         kind: kind(problem.code),
-        code: problem.code.as_str().to_owned(),
+        code: match problem.code {
+            ProblemCode::UnknownServerFailure => "server_unavailable".to_owned(),
+            code => code.as_str().to_owned(),
+        },
         retry_after: problem.retry_after.map(|wait| wait.as_secs()),
         request_id: problem.request_id.clone(),
     }
@@ -181,7 +184,7 @@ pub(super) fn of_call(failure: &CallFailure) -> Failure {
         }
         CallFailure::Network(_) => Failure::of_this_device(FailureKind::Network, "network"),
         CallFailure::Unintelligible => {
-            Failure::of_this_device(FailureKind::ServerTrouble, "unintelligible")
+            Failure::of_this_device(FailureKind::ServerTrouble, "server_unintelligible")
         }
         CallFailure::KeyListRejected(_) => {
             Failure::of_this_device(FailureKind::Untrusted, "key_list_rejected")

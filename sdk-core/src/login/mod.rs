@@ -11,6 +11,12 @@ pub(crate) mod state;
 mod steps;
 
 #[cfg(test)]
+mod death_tests;
+#[cfg(test)]
+mod driver_tests;
+#[cfg(test)]
+mod fake_center;
+#[cfg(test)]
 mod flow_tests;
 #[cfg(test)]
 mod samples;

@@ -183,4 +183,22 @@ mod tests {
         let short = PhoneNumber::parse("+12345678", DefaultRegion::MainlandChina).unwrap();
         assert_eq!(short.masked(), "+12****5678");
     }
+
+    #[test]
+    fn u2_the_contracts_examples_are_read_as_it_says() {
+        let text = include_str!("../../../contract/vectors/phone_numbers.json");
+        let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
+        let forms = vectors["forms"].as_array().unwrap();
+        assert!(forms.len() > 50);
+        for form in forms {
+            assert_eq!(form["default_region"], "CN");
+            let input = form["input"].as_str().unwrap();
+            assert_eq!(
+                parse(input).ok().as_deref(),
+                form["e164"].as_str(),
+                "{input:?}: {}",
+                form["why"]
+            );
+        }
+    }
 }

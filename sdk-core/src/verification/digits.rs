@@ -14,11 +14,12 @@ pub(crate) enum Unwanted {
 /// Characters that are looked at; nobody types a longer number.
 const LONGEST: usize = 64;
 
-/// Keeps the digits as ASCII, and a plus sign where it comes first. Separators and invisible marks (pasted from an address book) are dropped.
+/// Keeps the digits as ASCII, and a plus sign where it comes first. White space around, separators and invisible marks (pasted from an address book)
+/// are dropped; a line end or another control character inside is none of these.
 pub(crate) fn fold(typed: &str) -> Result<Zeroizing<String>, Unwanted> {
     // Room for everything at once: a string that grows would leave copies behind.
     let mut folded = Zeroizing::new(String::with_capacity(LONGEST));
-    for (index, character) in typed.chars().enumerate() {
+    for (index, character) in typed.trim().chars().enumerate() {
         if index >= LONGEST {
             return Err(Unwanted::Endless);
         }
@@ -37,10 +38,10 @@ pub(crate) fn fold(typed: &str) -> Result<Zeroizing<String>, Unwanted> {
 }
 
 fn is_separator(character: char) -> bool {
-    character.is_whitespace()
+    (character.is_whitespace() && !character.is_control())
         || matches!(
             character,
-            '-' | '.' | '(' | ')' | '/'
+            '-' | '.' | '(' | ')'
                 | '\u{2010}'..='\u{2015}' // hyphens and dashes
                 | '\u{2212}' // minus
                 | '\u{FF08}' | '\u{FF09}' | '\u{FF0D}' | '\u{FF0E}' // the same, full-width
