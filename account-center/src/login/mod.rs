@@ -24,3 +24,6 @@ pub mod wire;
 
 pub use engine::{Engine, Parts};
 pub use policy::LoginPolicy;
+
+#[cfg(test)]
+mod tests;

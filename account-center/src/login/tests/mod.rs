@@ -1,0 +1,10 @@
+#![allow(clippy::unwrap_used)]
+//! Logins over a real SQLite file. The outside parties are in `outside.rs`; `world.rs` plays the edge.
+
+mod faults;
+mod outside;
+mod proofs;
+mod races;
+mod sms;
+mod ways;
+mod world;
