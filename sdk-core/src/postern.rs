@@ -276,3 +276,107 @@ fn install_id(folder: &Path, randomness: &dyn Randomness) -> Result<InstallId, B
         what: error.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::secret::SecretString;
+    use crate::session::{SessionGrant, SessionStatus, SessionTokens};
+    use crate::testing::{World, account_json};
+    use crate::vault::{EncryptedFileVault, MemoryVault};
+
+    fn grant() -> SessionGrant {
+        SessionGrant {
+            account: serde_json::from_value(account_json()).unwrap(),
+            tokens: SessionTokens {
+                session_id: "s-1".to_owned(),
+                access_token: SecretString::from("at-1"),
+                expires_in: std::time::Duration::from_mins(5),
+                refresh_token: SecretString::from("rt_1"),
+                refresh_expires_in: std::time::Duration::from_hours(720),
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let world = World::new();
+        let built = |builder: PosternBuilder| builder.build().unwrap_err();
+        assert_eq!(built(Postern::builder(world.config())), BuildError::NoVault);
+        let without_runtime = Postern::builder(world.config()).vault(MemoryVault::new());
+        assert_eq!(built(without_runtime), BuildError::NoRuntime);
+        let wrong = PosternConfig::new("http://bank.example", "a", "b");
+        assert!(matches!(
+            built(Postern::builder(wrong)),
+            BuildError::Config(_)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_data_folder_that_cannot_be_one_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"x").unwrap();
+        let world = World::new();
+        let mut config = world.config();
+        config.data_dir = Some(folder.path().join("file/below"));
+        let failure = world.builder(config).build().unwrap_err();
+        assert!(matches!(failure, BuildError::DataDir { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_vault_restored_on_another_phone_is_a_clean_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::new();
+        let on = |phone: &str| {
+            let mut config = world.config();
+            config.data_dir = Some(folder.path().join(phone));
+            let vault = EncryptedFileVault::open(folder.path().join("vault")).unwrap();
+            let randomness = Arc::new(SystemRandomness::new());
+            world
+                .builder(config)
+                .vault(vault)
+                .randomness(randomness)
+                .build()
+                .unwrap()
+        };
+        let old = on("old");
+        old.session().establish(grant()).await.unwrap();
+        let jkt = old.core().center.identity().thumbprint().await.unwrap();
+        let again = on("old");
+        assert!(matches!(
+            again.session().status().await,
+            SessionStatus::SignedIn(_)
+        ));
+        assert_eq!(
+            again.core().center.identity().thumbprint().await.unwrap(),
+            jkt
+        );
+        // The vault came along in a backup, the data folder did not.
+        let new = on("new");
+        assert_eq!(new.session().status().await, SessionStatus::SignedOut);
+        assert_ne!(
+            new.core().center.identity().thumbprint().await.unwrap(),
+            jkt
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_of_the_sdk_prints_a_secret() {
+        let world = World::new();
+        let postern = world.postern();
+        postern.session().establish(grant()).await.unwrap();
+        let core = postern.core();
+        let shown = format!(
+            "{postern:?} {:?} {:?} {:?} {:?} {:?}",
+            postern.session(),
+            postern.session().status().await,
+            postern.account(),
+            core.center,
+            grant()
+        );
+        for secret in ["at-1", "rt_1", "138****0000", "u-1"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}

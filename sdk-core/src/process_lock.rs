@@ -64,3 +64,38 @@ fn open(folder: &Path, name: &str) -> Option<File> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_free_again_when_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = ProcessLock::wait(Some(folder.path()), "a");
+        assert!(matches!(
+            ProcessLock::attempt(Some(folder.path()), "a"),
+            Tried::HeldByAnother
+        ));
+        assert!(matches!(
+            ProcessLock::attempt(Some(folder.path()), "b"),
+            Tried::Taken(_)
+        ));
+        drop(held);
+        assert!(matches!(
+            ProcessLock::attempt(Some(folder.path()), "a"),
+            Tried::Taken(_)
+        ));
+    }
+
+    #[test]
+    fn without_a_folder_there_is_nothing_to_wait_for() {
+        assert!(matches!(ProcessLock::attempt(None, "a"), Tried::Taken(_)));
+        let gone = Path::new("/nonexistent/of/postern/tests");
+        assert!(matches!(
+            ProcessLock::attempt(Some(gone), "a"),
+            Tried::Taken(_)
+        ));
+    }
+}

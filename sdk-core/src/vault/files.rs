@@ -15,8 +15,12 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
         .file_name()
         .ok_or_else(|| io::Error::other("the file has no name"))?
         .to_owned();
-    // The process's id keeps two processes from writing the same temporary file.
-    name.push(format!(".{}.new", std::process::id()));
+    // Nobody else writes this temporary file: no other process, and no other thread of this one.
+    name.push(format!(
+        ".{}-{:?}.new",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     let temporary = folder.join(name);
     let written = write_and_sync(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {

@@ -40,3 +40,46 @@ fn read(folder: &Path) -> io::Result<Option<InstallId>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::random::SystemRandomness;
+
+    #[test]
+    fn the_id_is_made_once_and_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let randomness = SystemRandomness::new();
+        let nested = folder.path().join("a/b");
+        let id = install_id(&nested, &randomness).unwrap();
+        assert_eq!(install_id(&nested, &randomness).unwrap(), id);
+    }
+
+    #[test]
+    fn processes_that_start_together_agree_on_one_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let ids: Vec<InstallId> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| install_id(folder.path(), &SystemRandomness::new()).unwrap())
+                })
+                .collect();
+            starts
+                .into_iter()
+                .map(|start| start.join().unwrap())
+                .collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]));
+    }
+
+    #[test]
+    fn a_file_that_holds_no_id_is_made_anew() {
+        for content in [&b""[..], b"short", b"with a newline twenty\n", b"\xff\xff"] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(FILE), content).unwrap();
+            let id = install_id(folder.path(), &SystemRandomness::new()).unwrap();
+            assert_eq!(id.0.len(), 22);
+        }
+    }
+}
