@@ -89,7 +89,7 @@ impl PosternConfig {
             tls_pins: Vec::new(),
             proxy: None,
             limits: TimeLimits::default(),
-            refusal_quiet: Duration::from_secs(24 * 3600),
+            refusal_quiet: Duration::from_hours(24),
             misconfigured_within: Duration::from_secs(1),
         }
     }
