@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use postern_sdk_core::login::{Login, LoginState};
 use postern_sdk_core::transport::{ReqwestTransport, Transport};
-use postern_sdk_core::vault::{EncryptedFileVault, KeyringVault, Vault};
+use postern_sdk_core::vault::{EncryptedFileVault, KeyringVault, Vault, VaultError};
 use postern_sdk_core::{Postern, PosternConfig, TimeLimits};
 
 use crate::trouble::{Result, Trouble, unexpected};
@@ -22,8 +22,8 @@ pub enum VaultKind {
     /// An encrypted file in the world's scratch folder: a folder of its own for every player.
     #[default]
     File,
-    /// The desktop's keyring under this service name, else the encrypted file.
-    KeyringElseFile(&'static str),
+    /// The desktop's keyring, under a service name of the player's own. Its entries stay there.
+    Keyring,
 }
 
 /// Puts something around the SDK's own transport, such as a look at what passes.
@@ -133,13 +133,16 @@ impl Device {
 }
 
 fn vault(folder: PathBuf, kind: VaultKind) -> Result<Arc<dyn Vault>> {
-    if let VaultKind::KeyringElseFile(service) = kind
-        && let Ok(keyring) = KeyringVault::new(service)
-    {
-        return Ok(Arc::new(keyring));
-    }
-    match EncryptedFileVault::open(folder) {
-        Ok(vault) => Ok(Arc::new(vault)),
-        Err(error) => unexpected(format!("the vault: {error}")),
-    }
+    let vault: std::result::Result<Arc<dyn Vault>, VaultError> = match kind {
+        VaultKind::File => EncryptedFileVault::open(folder).map(|vault| Arc::new(vault) as _),
+        VaultKind::Keyring => {
+            let owner = folder
+                .parent()
+                .and_then(Path::file_name)
+                .unwrap_or_default();
+            let service = format!("postern-tests {}", owner.display());
+            KeyringVault::new(&service).map(|vault| Arc::new(vault) as _)
+        }
+    };
+    vault.map_err(|error| Trouble::Unexpected(format!("the vault: {error}")))
 }

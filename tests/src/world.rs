@@ -113,7 +113,12 @@ impl World {
 
     /// The account center's own address, without the gateway.
     pub fn account_center_address(&self) -> Result<String> {
-        text(&self.account_center, "address")
+        let listen = text(&self.account_center, "listen")?;
+        Ok(if listen.starts_with("http") {
+            listen
+        } else {
+            format!("http://{listen}")
+        })
     }
 
     /// Kills the account center (SIGKILL) and starts it again over the same data.
@@ -141,7 +146,15 @@ fn start_account_center(addresses: &Addresses, folder: &Path) -> Result<Server> 
         OsStr::new("--data-dir"),
         data.as_os_str(),
     ];
-    Server::start("postern-account-center", &arguments, &[], folder)
+    let settings = [
+        ("POSTERN_WECHAT__BASE_URL", addresses.wechat.as_str()),
+        ("POSTERN_SMS__BASE_URL", &addresses.sms),
+        ("POSTERN_CORE__BASE_URL", &addresses.core),
+        ("POSTERN_FACE__BASE_URL", &addresses.face),
+        // All of a run's people share one address.
+        ("POSTERN_LIMITS__SMS_PER_ADDRESS_PER_HOUR", "100000"),
+    ];
+    Server::start("postern-account-center", &arguments, &settings, folder)
 }
 
 fn text(server: &Server, name: &str) -> Result<String> {

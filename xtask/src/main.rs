@@ -8,13 +8,16 @@
 )]
 
 mod apt;
+mod audit;
 mod bindings;
 mod count;
+mod demo;
 mod process;
 mod programs;
 mod repo;
 mod report;
 mod setup;
+mod size;
 mod swift;
 mod test;
 mod world;
@@ -42,6 +45,12 @@ enum Task {
     Setup(setup::Options),
     /// Run every suite; the last line says `N passed, N failed`.
     Test(test::Options),
+    /// Play a login with the real SDK for somebody who looks on.
+    Demo(demo::Options),
+    /// Measure the library that ships inside an app, against its budget.
+    Size(size::Options),
+    /// Check licences, known vulnerabilities and unwanted crates (installs cargo-deny).
+    Audit,
     /// Build the library and generate its Kotlin and Swift.
     Bindings(bindings::Options),
     /// Run a command where Swift is: `cargo xtask swift -- swift build`.
@@ -52,6 +61,9 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Task::Setup(options) => setup::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Demo(options) => demo::run(&options),
+        Task::Size(options) => size::run(&options),
+        Task::Audit => audit::run(),
         Task::Bindings(options) => bindings::run(&options),
         Task::Swift(options) => swift::run(&options),
     };

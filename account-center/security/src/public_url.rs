@@ -11,14 +11,15 @@ use url::Url;
 pub struct PublicUrl {
     /// As configured, without a slash at the end.
     text: String,
-    origin: Origin,
 }
 
-#[derive(Clone, PartialEq, Eq)]
-struct Origin {
+/// Scheme, host, port and path, after normalisation.
+#[derive(PartialEq, Eq)]
+struct Normalized {
     scheme: String,
     host: String,
     port: u16,
+    path: String,
 }
 
 /// The text is no such address.
@@ -30,10 +31,9 @@ impl PublicUrl {
     /// Reads an address. A slash at its end does not count.
     pub fn parse(text: &str) -> Result<Self, NotAPublicUrl> {
         let text = text.trim_end_matches('/');
-        let (origin, _) = normalized(text).ok_or(NotAPublicUrl)?;
+        normalized(text).ok_or(NotAPublicUrl)?;
         Ok(Self {
             text: text.to_owned(),
-            origin,
         })
     }
 
@@ -47,13 +47,10 @@ impl PublicUrl {
     /// Equal after normalisation: case of scheme and host, default port, empty path, percent-encoding, dot segments. An `htu` with a query,
     /// a fragment or a user is never equal, nor is one with a character that RFC 3986 does not have.
     pub fn is_target(&self, path: &str, htu: &str) -> bool {
-        if !path.starts_with('/') {
-            return false;
-        }
-        let expected = normalized(&format!("{}{path}", self.text));
-        expected.is_some_and(|expected| {
-            expected.0 == self.origin && normalized(htu).is_some_and(|given| given == expected)
-        })
+        // A path that begins with a slash cannot change the host before it.
+        path.starts_with('/')
+            && normalized(&format!("{}{path}", self.text))
+                .is_some_and(|expected| normalized(htu).is_some_and(|given| given == expected))
     }
 }
 
@@ -69,7 +66,7 @@ impl fmt::Debug for PublicUrl {
     }
 }
 
-fn normalized(text: &str) -> Option<(Origin, String)> {
+fn normalized(text: &str) -> Option<Normalized> {
     // The parser is a browser's and forgives much (blanks, backslashes, a missing slash), so only RFC 3986's characters get to it.
     let after_scheme = ["https://", "http://"].iter().find_map(|scheme| {
         let start = text.get(..scheme.len())?;
@@ -86,12 +83,12 @@ fn normalized(text: &str) -> Option<(Origin, String)> {
         return None;
     }
     let url = Url::parse(&normalize_percent(text)?).ok()?;
-    let origin = Origin {
+    Some(Normalized {
         scheme: url.scheme().to_owned(),
         host: url.host_str()?.to_owned(),
         port: url.port_or_known_default()?,
-    };
-    Some((origin, url.path().to_owned()))
+        path: url.path().to_owned(),
+    })
 }
 
 /// RFC 3986 section 6.2.2: escapes of unreserved characters are undone, the others get upper-case digits. An escape that is none is refused.

@@ -3,72 +3,167 @@
 //! uniffi declares everything public. Then every app would see handles and converters, could destroy an object that the facade still uses, and the
 //! compiler's explicit API mode would reject the file.
 
+use std::error::Error;
 use std::fs;
-use std::io;
 use std::path::Path;
 
-/// What may begin a top-level declaration, when no visibility is said.
-const DECLARATIONS: [&str; 14] = [
-    "abstract ",
-    "class ",
-    "const ",
-    "data ",
-    "enum ",
-    "fun ",
-    "inline ",
-    "interface ",
-    "object ",
-    "open ",
-    "sealed ",
-    "typealias ",
-    "val ",
-    "suspend ",
+/// What a declaration begins with, when no visibility is said.
+const DECLARATIONS: [&str; 15] = [
+    "abstract",
+    "class",
+    "const",
+    "data",
+    "enum",
+    "fun",
+    "inline",
+    "interface",
+    "object",
+    "open",
+    "sealed",
+    "suspend",
+    "typealias",
+    "val",
+    "var",
 ];
 
 /// Rewrites every `.kt` file below `folder`.
-pub(crate) fn in_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn in_folder(folder: &Path) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             in_folder(&path)?;
         } else if path.extension().is_some_and(|extension| extension == "kt") {
-            fs::write(&path, made_internal(&fs::read_to_string(&path)?))?;
+            let source = fs::read_to_string(&path)?;
+            let made = made_internal(&source)
+                .ok_or_else(|| format!("{}: brackets do not match", path.display()))?;
+            fs::write(&path, made)?;
         }
     }
     Ok(())
 }
 
-/// The same source with all that is declared at the top level internal. The generator indents whatever is nested, so column one decides.
-fn made_internal(source: &str) -> String {
-    let mut result = String::with_capacity(source.len() + 1024);
+/// The same source with all that is declared at the top level internal; nothing where its brackets could not be followed.
+fn made_internal(source: &str) -> Option<String> {
+    let mut result = String::with_capacity(source.len() + 4096);
+    let mut place = Place::default();
     for line in source.split_inclusive('\n') {
-        let plain = line.strip_prefix("public ").unwrap_or(line);
-        if DECLARATIONS.iter().any(|word| plain.starts_with(word)) {
-            result.push_str("internal ");
-            result.push_str(plain);
+        if place.is_top_level() {
+            result.push_str(&declared_internal(line));
         } else {
             result.push_str(line);
         }
+        place.pass(line);
     }
-    result
+    place.is_top_level().then_some(result)
+}
+
+/// A line of the top level, with `internal` before what it declares.
+fn declared_internal(line: &str) -> String {
+    let text = line.trim_start();
+    let mut declaration = text;
+    while declaration.starts_with('@') {
+        // An annotation in the same line: `@Throws(StepException::class) fun`.
+        let Some(end) = declaration.find([')', ' ']) else {
+            return line.to_owned();
+        };
+        declaration = declaration[end + 1..].trim_start();
+    }
+    let before = &line[..line.len() - declaration.len()];
+    let bare = declaration.strip_prefix("public ").unwrap_or(declaration);
+    let word = bare
+        .split(|letter: char| !letter.is_ascii_alphabetic())
+        .next();
+    if word.is_some_and(|word| DECLARATIONS.contains(&word)) {
+        format!("{before}internal {bare}")
+    } else {
+        line.to_owned()
+    }
+}
+
+/// How deep in brackets the text is, comments and strings left out.
+#[derive(Default)]
+struct Place {
+    depth: usize,
+    in_comment: bool,
+}
+
+impl Place {
+    fn is_top_level(&self) -> bool {
+        self.depth == 0 && !self.in_comment
+    }
+
+    fn pass(&mut self, line: &str) {
+        let mut letters = line.chars().peekable();
+        while let Some(letter) = letters.next() {
+            if self.in_comment {
+                if letter == '*' && letters.next_if_eq(&'/').is_some() {
+                    self.in_comment = false;
+                }
+                continue;
+            }
+            match letter {
+                '/' if letters.peek() == Some(&'/') => return,
+                '/' if letters.next_if_eq(&'*').is_some() => self.in_comment = true,
+                '"' | '\'' | '`' => {
+                    while let Some(inside) = letters.next() {
+                        match inside {
+                            '\\' => drop(letters.next()),
+                            end if end == letter => break,
+                            _ => {}
+                        }
+                    }
+                }
+                '(' | '{' | '[' => self.depth += 1,
+                ')' | '}' | ']' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn made(source: &str) -> String {
+        made_internal(source).unwrap()
+    }
 
     #[test]
     fn top_level_declarations_become_internal_and_nested_ones_stay() {
-        let source = "package a\n\npublic interface Login {\n    fun start()\n}\nsealed class State {\n    public object X\n}\ninline fun f() = 1\nprivate val a = 1\ninternal object B\n// class c\n";
         assert_eq!(
-            made_internal(source),
-            "package a\n\ninternal interface Login {\n    fun start()\n}\ninternal sealed class State {\n    public object X\n}\ninternal inline fun f() = 1\nprivate val a = 1\ninternal object B\n// class c\n"
+            made(
+                "package a\n\npublic interface Login {\nfun start()\n}\nsealed class State {\n    public object X\n}\n"
+            ),
+            "package a\n\ninternal interface Login {\nfun start()\n}\ninternal sealed class State {\n    public object X\n}\n"
+        );
+        assert_eq!(
+            made(
+                "private val a = 1\ninternal object B\n// class c\n/* a\nclass d { */\nopen class E(\nval f: Int,\n)\n"
+            ),
+            "private val a = 1\ninternal object B\n// class c\n/* a\nclass d { */\ninternal open class E(\nval f: Int,\n)\n"
+        );
+    }
+
+    #[test]
+    fn functions_are_found_behind_their_annotations_and_however_far_they_are_indented() {
+        assert_eq!(
+            made(
+                "    @Throws(A::class) fun `go`(): Long {\n}\n@Suppress(\"X\")\nsuspend fun b() = \"}\"\n"
+            ),
+            "    @Throws(A::class) internal fun `go`(): Long {\n}\n@Suppress(\"X\")\ninternal suspend fun b() = \"}\"\n"
         );
     }
 
     #[test]
     fn doing_it_twice_changes_nothing() {
-        let once = made_internal("open class A\npublic object B {\n}\n");
-        assert_eq!(made_internal(&once), once);
+        let once = made("open class A\npublic object B {\n}\n");
+        assert_eq!(made(&once), once);
+    }
+
+    #[test]
+    fn a_file_whose_brackets_do_not_match_is_refused() {
+        assert_eq!(made_internal("class A {\n"), None);
     }
 }

@@ -1,0 +1,82 @@
+//! The vaults that come with the SDK. Only a build with the feature `desktop` has the keyring.
+
+use std::sync::Arc;
+
+use postern_sdk_core::vault::{EncryptedFileVault, MemoryVault, Vault, VaultError};
+
+use crate::error::SetupError;
+use crate::postern::BuiltInVault;
+
+pub(crate) fn open(vault: BuiltInVault) -> Result<Arc<dyn Vault>, SetupError> {
+    match vault {
+        BuiltInVault::Memory => Ok(Arc::new(MemoryVault::new())),
+        BuiltInVault::Keyring { service } => keyring(&service),
+        BuiltInVault::EncryptedFile { folder } => Ok(Arc::new(
+            EncryptedFileVault::open(folder).map_err(unusable)?,
+        )),
+    }
+}
+
+#[cfg(feature = "desktop")]
+fn keyring(service: &str) -> Result<Arc<dyn Vault>, SetupError> {
+    let vault = postern_sdk_core::vault::KeyringVault::new(service).map_err(unusable)?;
+    Ok(Arc::new(vault))
+}
+
+#[cfg(not(feature = "desktop"))]
+fn keyring(_: &str) -> Result<Arc<dyn Vault>, SetupError> {
+    Err(SetupError::VaultUnusable {
+        what: "this build has no keyring".to_owned(),
+    })
+}
+
+fn unusable(error: VaultError) -> SetupError {
+    SetupError::VaultUnusable {
+        what: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use postern_sdk_core::secret::SecretBytes;
+
+    #[test]
+    fn an_encrypted_file_keeps_what_it_was_given() {
+        let folder = std::env::temp_dir().join(format!("postern-bindings-{}", std::process::id()));
+        let choice = BuiltInVault::EncryptedFile {
+            folder: folder.to_str().unwrap().to_owned(),
+        };
+        let value = SecretBytes::from(&b"kept"[..]);
+        open(choice.clone())
+            .unwrap()
+            .store("session", &value)
+            .unwrap();
+        assert_eq!(open(choice).unwrap().load("session").unwrap(), Some(value));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_said_at_once() {
+        let choice = BuiltInVault::EncryptedFile {
+            folder: "/proc/no/such/folder".to_owned(),
+        };
+        assert!(matches!(
+            open(choice),
+            Err(SetupError::VaultUnusable { .. })
+        ));
+    }
+
+    #[cfg(not(feature = "desktop"))]
+    #[test]
+    fn without_the_feature_there_is_no_keyring() {
+        let choice = BuiltInVault::Keyring {
+            service: "bank".to_owned(),
+        };
+        assert!(matches!(
+            open(choice),
+            Err(SetupError::VaultUnusable { .. })
+        ));
+    }
+}
