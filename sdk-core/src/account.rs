@@ -39,7 +39,8 @@ pub struct AccountSummary {
     pub user_id: String,
     /// How the holder was identified (L10).
     pub identification: Identification,
-    /// Such as `138****0000`.
+    /// Such as `138****0000`; empty where the account has no phone.
+    #[serde(default)]
     pub phone_masked: String,
     /// The nickname from the provider's profile, where the person allowed it (M3).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -344,7 +344,7 @@ impl AccountCenter {
     }
 
     async fn call(&self, out: &Outgoing<'_>) -> Result<crate::transport::HttpReply, CallFailure> {
-        self.restored.get_or_init(|| self.restore_key_list()).await;
+        self.restore_key_list().await;
         self.exchange.call(out).await
     }
 
@@ -357,14 +357,18 @@ impl AccountCenter {
         url
     }
 
-    /// Pins of an earlier run hold from the first connection on.
+    /// Pins of an earlier run hold from the first connection on. Where the vault can't be read yet, the next call tries again.
     async fn restore_key_list(&self) {
-        let (lists, now) = (Arc::clone(&self.key_list), self.clock.now());
-        let restored = off_thread(&self.runtime, move || {
-            Ok::<_, VaultError>(lists.restore(now))
+        let restored = self.restored.get_or_try_init(|| async {
+            let (lists, now) = (Arc::clone(&self.key_list), self.clock.now());
+            let list = off_thread(&self.runtime, move || lists.restore(now)).await?;
+            if let Some(list) = list {
+                self.exchange.transport.set_pins(&list.tls_pins);
+            }
+            Ok::<_, VaultError>(())
         });
-        if let Ok(Some(list)) = restored.await {
-            self.exchange.transport.set_pins(&list.tls_pins);
+        if let Err(error) = restored.await {
+            tracing::warn!(%error, "the kept key list can't be read at the moment");
         }
     }
 
@@ -384,7 +388,7 @@ impl AccountCenter {
     }
 
     async fn key_list(&self) -> Result<KeyList, CallFailure> {
-        self.restored.get_or_init(|| self.restore_key_list()).await;
+        self.restore_key_list().await;
         match self.key_list.current(self.clock.now()) {
             Some(list) => Ok(list),
             None => self.fetch_key_list().await,

@@ -156,3 +156,96 @@ impl DeviceKey for VaultedDeviceKey {
         self.key()?.sign(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::FlakyVault;
+    use crate::vault::{InstallId, Vault};
+
+    const FROZEN: &[u8] = include_bytes!("../../tests/fixtures/device-key-1.json");
+
+    fn key_over(vault: &Arc<FlakyVault>) -> VaultedDeviceKey {
+        let vault = Arc::clone(vault) as Arc<dyn Vault>;
+        VaultedDeviceKey::new(
+            Records::new(vault, InstallId("unspecified".to_owned())),
+            None,
+        )
+    }
+
+    fn name(key: &VaultedDeviceKey) -> String {
+        key.public_jwk().unwrap().thumbprint()
+    }
+
+    #[test]
+    fn the_first_schema_of_the_kept_key_stays_readable() {
+        let vectors = include_str!("../../../contract/vectors/dpop.json");
+        let vectors: Value = serde_json::from_str(vectors).unwrap();
+        let vault = FlakyVault::new();
+        vault.inner.store(RECORD, &FROZEN.into()).unwrap();
+        assert_eq!(
+            name(&key_over(&vault)),
+            vectors["keys"][0]["thumbprint"].as_str().unwrap()
+        );
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_found_by_the_next_process() {
+        let vault = FlakyVault::new();
+        let first = key_over(&vault);
+        assert_eq!(name(&first), name(&key_over(&vault)));
+        assert!(!format!("{:?}", SoftwareDeviceKey::generate().unwrap().0).contains('.'));
+    }
+
+    #[test]
+    fn a_kept_key_that_cannot_be_used_is_made_anew() {
+        let half = &FROZEN[..FROZEN.len() / 2];
+        let newer = String::from_utf8_lossy(FROZEN).replace("\"schema\":1", "\"schema\":2");
+        let other = String::from_utf8_lossy(FROZEN).replace("unspecified", "other");
+        let wrong = String::from_utf8_lossy(FROZEN).replace("MIGH", "AAAA");
+        for content in [
+            half,
+            newer.as_bytes(),
+            other.as_bytes(),
+            wrong.as_bytes(),
+            b"",
+        ] {
+            let vault = FlakyVault::new();
+            vault.inner.store(RECORD, &content.into()).unwrap();
+            assert_eq!(name(&key_over(&vault)), name(&key_over(&vault)));
+        }
+    }
+
+    #[test]
+    fn an_unavailable_vault_makes_no_second_key() {
+        let vault = FlakyVault::new();
+        vault.inner.store(RECORD, &FROZEN.into()).unwrap();
+        vault.fail_loads(Some(VaultError::Unavailable));
+        let key = key_over(&vault);
+        assert_eq!(key.public_jwk(), Err(DeviceKeyError::Unavailable));
+        assert_eq!(key.sign(b"x"), Err(DeviceKeyError::Unavailable));
+        vault.fail_loads(None);
+        let found = vault.inner.load(RECORD).unwrap().unwrap();
+        assert_eq!(found.expose(), FROZEN);
+        key.sign(b"x").unwrap();
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_kept_is_not_used() {
+        let vault = FlakyVault::new();
+        let full = VaultError::Failed {
+            what: "disk full".to_owned(),
+        };
+        vault.fail_stores(Some(full));
+        let key = key_over(&vault);
+        assert!(matches!(
+            key.public_jwk(),
+            Err(DeviceKeyError::Failed { .. })
+        ));
+        vault.fail_stores(None);
+        assert_eq!(name(&key), name(&key_over(&vault)));
+    }
+}

@@ -84,8 +84,96 @@ impl RememberedKeyList {
     }
 
     /// Takes the list of an earlier run into use, where it is still good. Blocks.
-    pub(crate) fn restore(&self, now: Duration) -> Option<KeyList> {
-        let kept: Kept = self.records.load(RECORD).ok()?.usable()?;
-        self.accept(&kept.jws, now).ok()
+    pub(crate) fn restore(&self, now: Duration) -> Result<Option<KeyList>, VaultError> {
+        let Some(kept) = self.records.load::<Kept>(RECORD)?.usable() else {
+            return Ok(None);
+        };
+        match self.accept(&kept.jws, now) {
+            Ok(list) => Ok(Some(list)),
+            Err(NoKeyList::Rejected(_)) => Ok(None),
+            Err(NoKeyList::Vault(error)) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::vault::{InstallId, MemoryVault, Vault};
+
+    fn vectors() -> Value {
+        serde_json::from_str(include_str!("../../../contract/vectors/key_list.json")).unwrap()
+    }
+
+    fn over(vault: &Arc<MemoryVault>, case: &Value) -> RememberedKeyList {
+        let root = vectors()["root"]["public_key"].as_str().unwrap().to_owned();
+        let root = URL_SAFE_NO_PAD.decode(root).unwrap().try_into().unwrap();
+        let vault = Arc::clone(vault) as Arc<dyn Vault>;
+        let records = Records::new(vault, InstallId("unspecified".to_owned()));
+        RememberedKeyList::new(root, case["issuer"].as_str().unwrap().to_owned(), records)
+    }
+
+    fn accept(vault: &Arc<MemoryVault>, case: &Value) -> Result<KeyList, NoKeyList> {
+        let now = Duration::from_secs(case["now"].as_u64().unwrap());
+        over(vault, case).accept(case["key_list"].as_str().unwrap(), now)
+    }
+
+    fn remembering(highest: u64) -> Arc<MemoryVault> {
+        let vault = Arc::new(MemoryVault::new());
+        let record =
+            format!(r#"{{"schema":1,"install_id":"unspecified","highest":{highest},"jws":""}}"#);
+        vault.store(RECORD, &record.into_bytes().into()).unwrap();
+        vault
+    }
+
+    #[test]
+    fn the_contracts_lists_are_judged_with_the_highest_version_before() {
+        let vectors = vectors();
+        for case in vectors["good"].as_array().unwrap() {
+            let vault = remembering(case["lowest_version"].as_u64().unwrap());
+            accept(&vault, case).unwrap();
+        }
+        for case in vectors["bad"].as_array().unwrap() {
+            let vault = remembering(case["lowest_version"].as_u64().unwrap());
+            let refused = accept(&vault, case).unwrap_err();
+            if case["reason"] == "rolled_back" {
+                assert_eq!(refused, NoKeyList::Rejected(KeyListError::RolledBack));
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_schema_of_the_kept_list_stays_readable() {
+        let case = &vectors()["good"][0];
+        let frozen: &[u8] = include_bytes!("../../tests/fixtures/key-list-1.json");
+        let vault = Arc::new(MemoryVault::new());
+        vault.store(RECORD, &frozen.into()).unwrap();
+        let lists = over(&vault, case);
+        let now = Duration::from_secs(case["now"].as_u64().unwrap());
+        let list = lists.restore(now).unwrap().unwrap();
+        assert_eq!(lists.current(now), Some(list.clone()));
+        assert_eq!(lists.current(list.expires_at), None);
+        // What is written today is what was frozen.
+        vault.delete(RECORD).unwrap();
+        accept(&vault, case).unwrap();
+        let written = vault.load(RECORD).unwrap().unwrap();
+        assert_eq!(written.expose(), frozen.trim_ascii_end());
+    }
+
+    #[test]
+    fn a_kept_list_that_cannot_be_used_is_forgotten() {
+        let case = &vectors()["good"][0];
+        let vault = Arc::new(MemoryVault::new());
+        vault.store(RECORD, &vec![b'{'].into()).unwrap();
+        let now = Duration::from_secs(case["now"].as_u64().unwrap());
+        assert_eq!(over(&vault, case).restore(now), Ok(None));
+        accept(&vault, case).unwrap();
     }
 }
