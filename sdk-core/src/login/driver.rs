@@ -13,12 +13,13 @@ use futures_util::future::{BoxFuture, Either, select};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, oneshot};
 
+use super::announce::announced;
+use super::core::{Core, LoginListener, Slot};
+use super::events::{Effect, Event, Performed, Request, Restored};
 use super::facts::{Failure, FailureKind};
 use super::pending::{self, PendingRecord};
-use super::state::{
-    Attempt, Effect, Event, Handle, Pending, Performed, Request, Resolving, Restored, State,
-};
-use super::steps::{Core, LoginListener, Slot, announced};
+use super::state::{Attempt, Handle, Pending, Resolving, State};
+use super::steps::LoginState;
 use super::{failure, flow, reading};
 use crate::api::{AccountCenter, Answer, CallFailure, LoginHandle, LoginStart, PreparedCall};
 use crate::offload::off_thread;
@@ -48,6 +49,7 @@ pub(crate) struct Parts {
 }
 
 /// To the task.
+#[allow(clippy::large_enum_variant)] // one or two a minute
 pub(super) enum Message {
     /// The person, through a step that won its race. `done` hears when the state after it was announced.
     Act {
@@ -113,6 +115,15 @@ pub(super) async fn run(
             }
             Some(Message::Subscribe(slot)) => driver.greet(&slot),
             Some(Message::Stop) | None => break,
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// However the task ends (a runtime that is shut down, a bug of ours), nobody waits for it in vain.
+    fn drop(&mut self) {
+        if let Some(core) = self.core.upgrade() {
+            core.close();
         }
     }
 }
@@ -197,7 +208,7 @@ impl Driver {
 }
 
 /// A panic in the host's code stays there.
-fn tell(listener: &dyn LoginListener, state: super::steps::LoginState) {
+fn tell(listener: &dyn LoginListener, state: LoginState) {
     if catch_unwind(AssertUnwindSafe(|| listener.on_state(state))).is_err() {
         tracing::warn!("a login listener panicked");
     }

@@ -1,13 +1,15 @@
 //! The flow: a pure function from a state and an event to the next state and the effects to perform.
 //!
-//! There is no wildcard here: a new state or event does not compile until each pair is decided. `table.rs` names every pair and the tests compare.
+//! There is no wildcard here: a new state or event does not compile until each pair is decided. `tests/rows.rs` names every pair and the tests compare.
 
-use super::facts::{Failure, Stop, StopReason};
-use super::failure;
+use super::events::{
+    AuthorizingEvent, Effect, Event, FaceEvent, PhoneEvent, ReadyEvent, RefusedEvent,
+    RegistrationEvent, Request, Restored, SmsCodeEvent, StoppedEvent, VerificationEvent,
+};
+use super::facts::{Failure, Stop};
+use super::results::performed_in;
 use super::state::{
-    AfterCancel, Asked, Attempt, AuthorizingEvent, Effect, Event, FaceEvent, Handle, Origin,
-    Pending, Performed, PhoneEvent, ReadyEvent, Refused, RefusedEvent, RegistrationEvent, Request,
-    Resolving, Restored, SmsCodeEvent, State, Step, Stopped, StoppedEvent, VerificationEvent,
+    AfterCancel, Asked, Attempt, Handle, Origin, Pending, Refused, Resolving, State, Step, Stopped,
 };
 use crate::api::{Answer, PreparedCall};
 use crate::providers::{Provider, ProviderOutcome};
@@ -29,7 +31,7 @@ pub(crate) struct Transition {
 }
 
 impl Transition {
-    fn to(next: State, effects: Vec<Effect>) -> Self {
+    pub(super) fn to(next: State, effects: Vec<Effect>) -> Self {
         Self {
             next,
             effects,
@@ -37,11 +39,11 @@ impl Transition {
         }
     }
 
-    fn resolving(next: Resolving, effects: Vec<Effect>) -> Self {
+    pub(super) fn resolving(next: Resolving, effects: Vec<Effect>) -> Self {
         Self::to(State::Resolving(next), effects)
     }
 
-    fn ignored(state: State) -> Self {
+    pub(super) fn ignored(state: State) -> Self {
         Self {
             next: state,
             effects: Vec::new(),
@@ -269,7 +271,7 @@ pub(crate) fn transition(state: State, event: Event) -> Transition {
     }
 }
 
-fn ready(failure: Option<Failure>) -> Transition {
+pub(super) fn ready(failure: Option<Failure>) -> Transition {
     Transition::to(State::Ready { failure }, vec![Effect::ClearPending])
 }
 
@@ -280,7 +282,7 @@ fn offer(provider: Provider) -> Transition {
     )
 }
 
-fn save(grant: Box<SessionGrant>) -> Transition {
+pub(super) fn save(grant: Box<SessionGrant>) -> Transition {
     Transition::resolving(
         Resolving::Saving(grant.clone()),
         vec![Effect::SaveSession(grant)],
@@ -353,20 +355,20 @@ fn cancel(handle: Handle, then: AfterCancel) -> Transition {
     Transition::resolving(Resolving::Cancelling(then), effects)
 }
 
-fn over(stop: Stop) -> Transition {
+pub(super) fn over(stop: Stop) -> Transition {
     Transition::to(
         State::Stopped(Stopped::Over(stop)),
         vec![Effect::ClearPending],
     )
 }
 
-fn asked(step: Step) -> Transition {
+pub(super) fn asked(step: Step) -> Transition {
     let note = Effect::NotePending(Pending::AtStep(step.clone()));
     Transition::to(State::from(step), vec![note])
 }
 
 /// Back to where the call came from.
-fn back(origin: Origin, failure: Failure) -> Transition {
+pub(super) fn back(origin: Origin, failure: Failure) -> Transition {
     match origin {
         Origin::Ready { .. } => ready(Some(failure)),
         Origin::Step(mut step) => {
@@ -401,142 +403,6 @@ fn restore(restored: Restored) -> Transition {
                     Transition::resolving(Resolving::Calling { origin, call }, repeat)
                 }
             }
-        }
-    }
-}
-
-/// Results count only for what is being done.
-fn performed_in(resolving: Resolving, performed: Performed) -> Transition {
-    match (resolving, performed) {
-        (Resolving::Offering { provider }, Performed::Offered(attempt))
-            if attempt.provider == provider =>
-        {
-            let keep = Effect::SavePending(Pending::AtProvider(attempt.clone()));
-            Transition::resolving(Resolving::Leaving(attempt), vec![keep])
-        }
-        (Resolving::Offering { .. }, Performed::NotOffered(failure)) => ready(Some(failure)),
-
-        (Resolving::Leaving(attempt), Performed::PendingSaved) => {
-            Transition::to(State::Authorizing(attempt), vec![])
-        }
-        (Resolving::Leaving(_), Performed::PendingNotSaved(failure)) => ready(Some(failure)),
-
-        (Resolving::Preparing { origin }, Performed::Prepared(call)) => {
-            let pending = Pending::InCall {
-                origin: origin.clone(),
-                call: (&call).into(),
-            };
-            let keep = Effect::SavePending(pending);
-            Transition::resolving(Resolving::Keeping { origin, call }, vec![keep])
-        }
-        (Resolving::Preparing { origin }, Performed::NotPrepared(failure)) => back(origin, failure),
-
-        (Resolving::Keeping { origin, call }, Performed::PendingSaved) => {
-            let send = Effect::Send(call.clone());
-            Transition::resolving(Resolving::Calling { origin, call }, vec![send])
-        }
-        // Not kept, so not sent.
-        (Resolving::Keeping { origin, .. }, Performed::PendingNotSaved(failure)) => {
-            back(origin, failure)
-        }
-
-        (Resolving::Calling { origin, call }, performed) => called(origin, call, performed),
-
-        (Resolving::Saving(grant), Performed::SessionSaved) => Transition::to(
-            State::LoggedIn(grant.account),
-            vec![Effect::ClearPending, Effect::ForgetRefusals],
-        ),
-        // The last call stays kept: a process that dies now repeats it and gets the same session.
-        (Resolving::Saving(grant), Performed::SessionNotSaved(failure)) => {
-            Transition::to(State::Stopped(Stopped::NotSaved { grant, failure }), vec![])
-        }
-
-        (Resolving::Cancelling(AfterCancel::Ready), Performed::CancelTold) => {
-            Transition::to(State::Ready { failure: None }, vec![])
-        }
-        (
-            Resolving::Cancelling(AfterCancel::FaceDeclined { alternative }),
-            Performed::CancelTold,
-        ) => {
-            let mut stop = Stop::of_this_device(StopReason::FaceDeclined, "face_declined");
-            stop.alternative = Some(alternative);
-            Transition::to(State::Stopped(Stopped::Over(stop)), vec![])
-        }
-
-        (
-            resolving @ (Resolving::Restoring
-            | Resolving::Offering { .. }
-            | Resolving::Leaving(_)
-            | Resolving::Preparing { .. }
-            | Resolving::Keeping { .. }
-            | Resolving::Saving(_)
-            | Resolving::Cancelling(_)),
-            Performed::Offered(_)
-            | Performed::NotOffered(_)
-            | Performed::Prepared(_)
-            | Performed::NotPrepared(_)
-            | Performed::PendingSaved
-            | Performed::PendingNotSaved(_)
-            | Performed::Continued { .. }
-            | Performed::Over { .. }
-            | Performed::Unknown { .. }
-            | Performed::Failed { .. }
-            | Performed::Finished { .. }
-            | Performed::SessionSaved
-            | Performed::SessionNotSaved(_)
-            | Performed::CancelTold,
-        ) => Transition::ignored(State::Resolving(resolving)),
-    }
-}
-
-/// What a call under way led to. The result of any other call changes nothing.
-fn called(origin: Origin, call: PreparedCall, performed: Performed) -> Transition {
-    let ours = |key: &str| key == call.idempotency_key;
-    match performed {
-        Performed::Continued { key, step } if ours(&key) => asked(step),
-        Performed::Over { key, stop } if ours(&key) => match origin {
-            Origin::Ready { .. } => ready(Some(failure::of_start(stop))),
-            Origin::Step(mut step) => match step.take_unanswered() {
-                // The earlier answer, whose reply was lost, may be what ended the login, and ended it well.
-                Some(call) => {
-                    let repeat = vec![Effect::Repeat(call.clone())];
-                    let origin = Origin::Step(step);
-                    Transition::resolving(Resolving::Calling { origin, call }, repeat)
-                }
-                None => over(stop),
-            },
-        },
-        Performed::Unknown { key } if ours(&key) => over(Stop::of_this_device(
-            StopReason::UpdateNeeded,
-            "update_needed",
-        )),
-        Performed::Failed {
-            key,
-            failure,
-            maybe_done,
-        } if ours(&key) => match origin {
-            Origin::Step(mut step) if maybe_done => {
-                step.leave_unanswered(&call);
-                back(Origin::Step(step), failure)
-            }
-            Origin::Step(_) | Origin::Ready { .. } => back(origin, failure),
-        },
-        Performed::Finished { key, grant } if ours(&key) => save(grant),
-        Performed::Continued { .. }
-        | Performed::Over { .. }
-        | Performed::Unknown { .. }
-        | Performed::Failed { .. }
-        | Performed::Finished { .. }
-        | Performed::Offered(_)
-        | Performed::NotOffered(_)
-        | Performed::Prepared(_)
-        | Performed::NotPrepared(_)
-        | Performed::PendingSaved
-        | Performed::PendingNotSaved(_)
-        | Performed::SessionSaved
-        | Performed::SessionNotSaved(_)
-        | Performed::CancelTold => {
-            Transition::ignored(State::Resolving(Resolving::Calling { origin, call }))
         }
     }
 }

@@ -1,27 +1,21 @@
 //! The login: a pure flow, the driver that performs its effects, and the steps that hosts see. `README.md` beside this file has the diagram.
 
+mod announce;
+mod core;
 mod driver;
+pub(crate) mod events;
 pub mod facts;
 mod failure;
 pub(crate) mod flow;
 pub(crate) mod pending;
 pub mod phone_number;
 mod reading;
+mod results;
 pub(crate) mod state;
 mod steps;
 
 #[cfg(test)]
-mod death_tests;
-#[cfg(test)]
-mod driver_tests;
-#[cfg(test)]
-mod fake_center;
-#[cfg(test)]
-mod flow_tests;
-#[cfg(test)]
-mod samples;
-#[cfg(test)]
-mod table;
+mod tests;
 
 use std::fmt;
 use std::pin::Pin;
@@ -31,6 +25,7 @@ use std::task::{Context, Poll};
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
+pub use self::core::{LoginListener, Subscription};
 pub(crate) use driver::Parts;
 pub use facts::{
     AuthorizationRequest, FaceInfo, Failure, FailureKind, PasswordRules, PhoneInfo, ReadyInfo,
@@ -38,13 +33,13 @@ pub use facts::{
 };
 pub use phone_number::{DefaultRegion, PhoneNumber, PhoneNumberError};
 pub use steps::{
-    AuthorizingStep, FaceStep, LoginListener, LoginState, PhoneStep, ReadyStep, RefusedStep,
-    RegistrationStep, SmsCodeStep, StepError, StoppedStep, Subscription, VerificationStep,
+    AuthorizingStep, FaceStep, LoginState, PhoneStep, ReadyStep, RefusedStep, RegistrationStep,
+    SmsCodeStep, StepError, StoppedStep, VerificationStep,
 };
 
+use self::core::Core;
 use crate::providers::ProviderReply;
 use crate::verification::InvalidInput;
-use steps::Core;
 
 /// One login. Clones are the same login. When the last one is dropped it ends as if the process had: what was kept is taken up by the next.
 #[derive(Clone)]
@@ -156,10 +151,10 @@ impl Desk {
     /// The current login; a new one where there is none, or where the last one succeeded.
     pub(crate) fn login(&self) -> Login {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(login) = current.as_ref() {
-            if !matches!(login.state(), LoginState::LoggedIn(_)) {
-                return login.clone();
-            }
+        if let Some(login) = current.as_ref()
+            && !matches!(login.state(), LoginState::LoggedIn(_))
+        {
+            return login.clone();
         }
         let login = Login::begin(Arc::clone(&self.parts));
         if self.closed.load(std::sync::atomic::Ordering::Acquire) {

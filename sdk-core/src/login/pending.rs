@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::events::Restored;
 use super::failure;
-use super::state::{Pending, Restored};
+use super::state::Pending;
 use crate::vault::{Loaded, Records, VaultError};
 
 /// The record's name in the vault.

@@ -1,10 +1,11 @@
 //! From the account center's replies to the events of the flow.
 
+use super::events::Performed;
 use super::facts::Failure;
 use super::failure::{self, Effect};
 use super::state::{
-    Asked, FaceQuestion, Handle, Performed, PhoneQuestion, RegistrationQuestion, SmsCodeQuestion,
-    Step, VerificationQuestion,
+    Asked, FaceQuestion, Handle, PhoneQuestion, RegistrationQuestion, SmsCodeQuestion, Step,
+    VerificationQuestion,
 };
 use crate::api::{CallFailure, LoginPlace, LoginReply, NextStep};
 

@@ -1,27 +1,27 @@
 //! What hosts see: a state with the step object that has just this state's actions. A step that was overtaken answers `Superseded` and changes nothing.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use super::core::Core;
 use super::driver::Message;
+use super::events::{
+    AuthorizingEvent, Event, FaceEvent, PhoneEvent, ReadyEvent, RefusedEvent, RegistrationEvent,
+    SmsCodeEvent, StoppedEvent, VerificationEvent,
+};
 use super::facts::{
     AuthorizationRequest, FaceInfo, PasswordRules, PhoneInfo, ReadyInfo, RegistrationInfo,
-    SmsCodeInfo, Stop, StopReason, VerificationInfo, VerificationMethod,
+    SmsCodeInfo, Stop, VerificationInfo, VerificationMethod,
 };
 use super::phone_number::{DefaultRegion, PhoneNumber};
-use super::state::{
-    AuthorizingEvent, Event, FaceEvent, PhoneEvent, ReadyEvent, RefusedEvent, RegistrationEvent,
-    SmsCodeEvent, State, Stopped, StoppedEvent, VerificationEvent,
-};
 use crate::account::AccountSummary;
 use crate::providers::{Provider, ProviderReply, connector};
 use crate::refusal::Refusal;
 use crate::secret::SecretString;
-use crate::time::Clock;
 use crate::verification::{
     CardNumber, FaceTicket, InvalidInput, LoginPassword, SmsCode, WithdrawalPassword,
 };
@@ -44,12 +44,6 @@ impl From<InvalidInput> for StepError {
     fn from(input: InvalidInput) -> Self {
         Self::Invalid(input)
     }
-}
-
-/// Hears every state, one after the other, on a thread of the SDK. Must return quickly; a panic in it is caught and changes nothing.
-pub trait LoginListener: Send + Sync {
-    /// The login is in this state now.
-    fn on_state(&self, state: LoginState);
 }
 
 /// Where the login stands, with what can be done there.
@@ -98,120 +92,11 @@ impl LoginState {
     }
 }
 
-/// A listener while its subscription lives.
-pub(super) struct Slot(Mutex<Option<Arc<dyn LoginListener>>>);
-
-impl Slot {
-    pub(super) fn listener(&self) -> Option<Arc<dyn LoginListener>> {
-        lock(&self.0).clone()
-    }
-
-    /// The listener is dropped outside the lock: its drop may be the host's code.
-    fn clear(&self) {
-        let listener = lock(&self.0).take();
-        drop(listener);
-    }
-}
-
-/// What a login, its steps and its task share. Steps and task hold it weakly: who drops the login ends it, as a dead process would.
-pub(crate) struct Core {
-    pub(super) epoch: AtomicU64,
-    closed: AtomicBool,
-    current: Mutex<LoginState>,
-    slots: Mutex<Vec<Weak<Slot>>>,
-    inbox: mpsc::UnboundedSender<Message>,
-    clock: Arc<dyn Clock>,
-    moment: Duration,
-}
-
-impl Core {
-    pub(super) fn new(
-        inbox: mpsc::UnboundedSender<Message>,
-        clock: Arc<dyn Clock>,
-        moment: Duration,
-    ) -> Self {
-        Self {
-            epoch: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-            current: Mutex::new(LoginState::Resolving),
-            slots: Mutex::new(Vec::new()),
-            inbox,
-            clock,
-            moment,
-        }
-    }
-
-    pub(super) fn current(&self) -> LoginState {
-        lock(&self.current).clone()
-    }
-
-    pub(super) fn is_resolving(&self) -> bool {
-        matches!(*lock(&self.current), LoginState::Resolving)
-    }
-
-    pub(super) fn set_current(&self, state: LoginState) {
-        let old = std::mem::replace(&mut *lock(&self.current), state);
-        drop(old);
-    }
-
-    pub(super) fn add(&self, slot: &Arc<Slot>) {
-        let mut slots = lock(&self.slots);
-        slots.retain(|slot| slot.strong_count() > 0);
-        slots.push(Arc::downgrade(slot));
-    }
-
-    pub(super) fn listeners(&self) -> Vec<Arc<dyn LoginListener>> {
-        let slots: Vec<_> = lock(&self.slots).iter().filter_map(Weak::upgrade).collect();
-        slots.iter().filter_map(|slot| slot.listener()).collect()
-    }
-
-    pub(super) fn subscribe(&self, listener: Arc<dyn LoginListener>) -> Subscription {
-        let slot = Arc::new(Slot(Mutex::new(Some(listener))));
-        if self.closed.load(Ordering::Acquire) {
-            slot.clear();
-        } else {
-            // A task that is gone has nothing more to tell.
-            let _ = self.inbox.send(Message::Subscribe(Arc::downgrade(&slot)));
-        }
-        Subscription(slot)
-    }
-
-    /// Lets go of every listener and ends the task. What was kept stays kept.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        let slots = std::mem::take(&mut *lock(&self.slots));
-        for slot in slots.iter().filter_map(Weak::upgrade) {
-            slot.clear();
-        }
-        let _ = self.inbox.send(Message::Stop);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends when dropped: no announcement begins after that.
-#[must_use = "dropping a subscription ends it"]
-pub struct Subscription(Arc<Slot>);
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl fmt::Debug for Subscription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Subscription")
-    }
-}
-
 /// The right to act once in one state.
 #[derive(Clone)]
-struct Ticket {
-    core: Weak<Core>,
-    epoch: u64,
+pub(super) struct Ticket {
+    pub(super) core: Weak<Core>,
+    pub(super) epoch: u64,
 }
 
 impl fmt::Debug for Ticket {
@@ -256,7 +141,7 @@ impl Ticket {
 
 /// The buttons.
 #[derive(Debug, Clone)]
-pub struct ReadyStep(Ticket);
+pub struct ReadyStep(pub(super) Ticket);
 
 impl ReadyStep {
     /// The person chose a provider (L2, M1). Begins an attempt.
@@ -271,10 +156,10 @@ impl ReadyStep {
 /// The person is at the provider.
 #[derive(Clone)]
 pub struct AuthorizingStep {
-    ticket: Ticket,
-    provider: Provider,
-    state: SecretString,
-    left_at: Option<Duration>,
+    pub(super) ticket: Ticket,
+    pub(super) provider: Provider,
+    pub(super) state: SecretString,
+    pub(super) left_at: Option<Duration>,
 }
 
 impl fmt::Debug for AuthorizingStep {
@@ -325,7 +210,7 @@ impl AuthorizingStep {
 
 /// The provider gave no consent.
 #[derive(Debug, Clone)]
-pub struct RefusedStep(Ticket);
+pub struct RefusedStep(pub(super) Ticket);
 
 impl RefusedStep {
     /// The person pressed the button again: a new attempt (M4).
@@ -341,7 +226,7 @@ impl RefusedStep {
 
 /// The phone number is asked.
 #[derive(Debug, Clone)]
-pub struct PhoneStep(Ticket);
+pub struct PhoneStep(pub(super) Ticket);
 
 impl PhoneStep {
     /// The number as typed; mainland China needs no country code. Sends an SMS (L4).
@@ -364,8 +249,8 @@ impl PhoneStep {
 /// The code from the SMS is asked.
 #[derive(Debug, Clone)]
 pub struct SmsCodeStep {
-    ticket: Ticket,
-    digits: u32,
+    pub(super) ticket: Ticket,
+    pub(super) digits: u32,
 }
 
 impl SmsCodeStep {
@@ -398,8 +283,8 @@ impl SmsCodeStep {
 /// A proof of who it is is asked.
 #[derive(Debug, Clone)]
 pub struct VerificationStep {
-    ticket: Ticket,
-    methods: Vec<VerificationMethod>,
+    pub(super) ticket: Ticket,
+    pub(super) methods: Vec<VerificationMethod>,
 }
 
 impl VerificationStep {
@@ -445,8 +330,8 @@ impl VerificationStep {
 /// A new login password is asked.
 #[derive(Debug, Clone)]
 pub struct RegistrationStep {
-    ticket: Ticket,
-    rules: PasswordRules,
+    pub(super) ticket: Ticket,
+    pub(super) rules: PasswordRules,
 }
 
 impl RegistrationStep {
@@ -468,7 +353,7 @@ impl RegistrationStep {
 
 /// Face recognition is asked.
 #[derive(Debug, Clone)]
-pub struct FaceStep(Ticket);
+pub struct FaceStep(pub(super) Ticket);
 
 impl FaceStep {
     /// The face service's ticket, whatever came out: the account center asks the service (L5).
@@ -491,8 +376,8 @@ impl FaceStep {
 /// The login is over.
 #[derive(Debug, Clone)]
 pub struct StoppedStep {
-    ticket: Ticket,
-    can_try_again: bool,
+    pub(super) ticket: Ticket,
+    pub(super) can_try_again: bool,
 }
 
 impl StoppedStep {
@@ -511,120 +396,5 @@ impl StoppedStep {
         self.ticket
             .act(Event::Stopped(StoppedEvent::StartOver))
             .await
-    }
-}
-
-/// The state as hosts see it. `now` is wall time in seconds.
-pub(super) fn announced(
-    state: &State,
-    core: &Weak<Core>,
-    epoch: u64,
-    left_at: Option<Duration>,
-    now: u64,
-) -> LoginState {
-    let ticket = Ticket {
-        core: Weak::clone(core),
-        epoch,
-    };
-    match state {
-        State::Ready { failure } => LoginState::Ready(
-            ReadyInfo {
-                failure: failure.clone(),
-            },
-            ReadyStep(ticket),
-        ),
-        State::Authorizing(attempt) => {
-            let request = AuthorizationRequest {
-                provider: attempt.provider,
-                provider_app_id: attempt.provider_app_id.clone(),
-                scope: attempt.scope.clone(),
-                state: attempt.state.clone(),
-            };
-            let step = AuthorizingStep {
-                ticket,
-                provider: attempt.provider,
-                state: SecretString::from(attempt.state.as_str()),
-                left_at,
-            };
-            LoginState::Authorizing(request, step)
-        }
-        State::Refused(refused) => LoginState::Refused(
-            Refusal::of(refused.provider, refused.kind),
-            RefusedStep(ticket),
-        ),
-        State::Resolving(_) => LoginState::Resolving,
-        State::PhoneNeeded(asked) => LoginState::PhoneNeeded(
-            PhoneInfo {
-                failure: asked.failure.clone(),
-                expires_in: asked.handle.expires_at.saturating_sub(now),
-            },
-            PhoneStep(ticket),
-        ),
-        State::SmsCodeNeeded(asked) => {
-            let question = &asked.question;
-            let info = SmsCodeInfo {
-                sent_to: question.sent_to.clone(),
-                digits: question.digits,
-                attempts_left: question.attempts_left,
-                resend_after: question.resend_at.saturating_sub(now),
-                code_expires_in: question.code_expires_at.saturating_sub(now),
-                failure: asked.failure.clone(),
-                expires_in: asked.handle.expires_at.saturating_sub(now),
-            };
-            let digits = question.digits;
-            LoginState::SmsCodeNeeded(info, SmsCodeStep { ticket, digits })
-        }
-        State::VerificationNeeded(asked) => {
-            let methods = asked.question.methods.clone();
-            let info = VerificationInfo {
-                methods: methods.clone(),
-                attempts_left: asked.question.attempts_left,
-                failure: asked.failure.clone(),
-                expires_in: asked.handle.expires_at.saturating_sub(now),
-            };
-            LoginState::VerificationNeeded(info, VerificationStep { ticket, methods })
-        }
-        State::RegistrationNeeded(asked) => {
-            let rules = asked.question.rules;
-            let info = RegistrationInfo {
-                rules,
-                failure: asked.failure.clone(),
-                expires_in: asked.handle.expires_at.saturating_sub(now),
-            };
-            LoginState::RegistrationNeeded(info, RegistrationStep { ticket, rules })
-        }
-        State::FaceNeeded(asked) => {
-            let question = &asked.question;
-            let info = FaceInfo {
-                face_session: question.face_session.clone(),
-                url: question.url.clone(),
-                nonce: question.nonce.clone(),
-                alternative: question.alternative.clone(),
-                attempts_left: question.attempts_left,
-                failure: asked.failure.clone(),
-                expires_in: asked.handle.expires_at.saturating_sub(now),
-            };
-            LoginState::FaceNeeded(info, FaceStep(ticket))
-        }
-        State::LoggedIn(account) => LoginState::LoggedIn(account.clone()),
-        State::Stopped(stopped) => {
-            let stop = match stopped {
-                Stopped::Over(stop) => stop.clone(),
-                Stopped::NotSaved { .. } => {
-                    let mut stop =
-                        Stop::of_this_device(StopReason::SessionNotSaved, "session_not_saved");
-                    stop.can_try_again = true;
-                    stop
-                }
-            };
-            let can_try_again = stop.can_try_again;
-            LoginState::Stopped(
-                stop,
-                StoppedStep {
-                    ticket,
-                    can_try_again,
-                },
-            )
-        }
     }
 }

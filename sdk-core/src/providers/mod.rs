@@ -22,7 +22,7 @@ pub enum Provider {
     Qq,
     /// Weibo.
     Weibo,
-    /// A standard OpenID Connect issuer.
+    /// A standard `OpenID` Connect issuer.
     Oidc,
 }
 

@@ -12,7 +12,7 @@ use crate::vault::{Records, VaultError};
 /// The record's name in the vault.
 pub(crate) const RECORD: &str = "refusals";
 /// How long a question asked in an operation's name stays tied to it; afterwards a login counts as begun from a button.
-const QUESTION_LASTS: Duration = Duration::from_secs(600);
+const QUESTION_LASTS: Duration = Duration::from_mins(10);
 /// Operations that are remembered; older ones make room.
 const OPERATIONS: usize = 64;
 
@@ -93,7 +93,7 @@ impl Refusals {
         }
         if corrected {
             // If it can't be kept, the next advice corrects it again.
-            let _ = self.keep(memory);
+            let _ = self.keep(&memory);
         }
         if quiet {
             return Advice::GoOnAsGuest;
@@ -130,7 +130,7 @@ impl Refusals {
             operation,
             at: self.clock.now().as_secs(),
         });
-        self.keep(memory)
+        self.keep(&memory)
     }
 
     /// The person logged in: old refusals mean nothing any more.
@@ -162,9 +162,9 @@ impl Refusals {
         Ok(lock(&self.memory).get_or_insert(loaded).clone())
     }
 
-    fn keep(&self, memory: Memory) -> Result<(), VaultError> {
+    fn keep(&self, memory: &Memory) -> Result<(), VaultError> {
         *lock(&self.memory) = Some(memory.clone());
-        self.records.store(RECORD, &memory)
+        self.records.store(RECORD, memory)
     }
 }
 

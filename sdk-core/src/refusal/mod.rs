@@ -67,7 +67,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub(crate) fn of(provider: Provider, kind: RefusalKind) -> Self {
-        let hint = || connector(provider).map(|connector| connector.settings_hint());
+        let hint = || connector(provider).map(super::providers::Connector::settings_hint);
         Self {
             provider,
             kind,

@@ -26,8 +26,7 @@ pub(crate) fn fold(typed: &str) -> Result<Zeroizing<String>, Unwanted> {
         match character {
             '0'..='9' => folded.push(character),
             '\u{FF10}'..='\u{FF19}' => {
-                let digit = (character as u32 - 0xFF10) as u8;
-                folded.push(char::from(b'0' + digit));
+                folded.extend(char::from_digit(character as u32 - 0xFF10, 10));
             }
             '+' | '\u{FF0B}' if folded.is_empty() => folded.push('+'),
             separator if is_separator(separator) => {}

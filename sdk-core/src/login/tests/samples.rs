@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use super::facts::{Failure, FailureKind, Stop, StopReason};
-use super::phone_number::{DefaultRegion, PhoneNumber};
-use super::state::*;
 use crate::account::{AccountSummary, Identification};
 use crate::api::{KeptCall, PasswordRules, PreparedCall, VerificationMethod};
+use crate::login::events::*;
+use crate::login::facts::{Failure, FailureKind, Stop, StopReason};
+use crate::login::phone_number::{DefaultRegion, PhoneNumber};
+use crate::login::state::*;
 use crate::providers::{Provider, ProviderOutcome};
 use crate::refusal::RefusalKind;
 use crate::secret::{SecretBytes, SecretString};
@@ -57,9 +58,9 @@ pub(super) fn grant() -> Box<SessionGrant> {
         tokens: SessionTokens {
             session_id: "s1".into(),
             access_token: secret("at"),
-            expires_in: Duration::from_secs(300),
+            expires_in: Duration::from_mins(5),
             refresh_token: secret("rt"),
-            refresh_expires_in: Duration::from_secs(9000),
+            refresh_expires_in: Duration::from_mins(150),
         },
     })
 }

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use super::fake_center::{FakeCenter, Person, SMS_CODE};
-use super::{LoginState, pending};
+use crate::login::{LoginState, pending};
 use crate::providers::{Provider, ProviderReply};
 use crate::secret::{SecretBytes, SecretString};
 use crate::session::SessionStatus;

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::flow::{LONGEST_LIFE, Transition, begin, transition};
+use super::rows::{Row, TABLE};
 use super::samples::*;
-use super::state::*;
-use super::table::{EventKind, Row, StateKind, TABLE, diagram, kind_of_event, kind_of_state};
+use super::table::{EventKind, StateKind, diagram, kind_of_event, kind_of_state};
 use crate::api::PreparedCall;
+use crate::login::events::*;
+use crate::login::flow::{LONGEST_LIFE, Transition, begin, transition};
+use crate::login::state::*;
 use crate::providers::{Provider, ProviderOutcome};
 use crate::refusal::RefusalKind;
 
@@ -263,14 +265,16 @@ impl World {
                 };
                 return Some(Event::Restarted(restored));
             }
-            Effect::FetchOffer(_) if choice % 4 == 0 => Performed::NotOffered(failure()),
+            Effect::FetchOffer(_) if choice.is_multiple_of(4) => Performed::NotOffered(failure()),
             Effect::FetchOffer(_) => Performed::Offered(attempt(&self.fresh("attempt"))),
-            Effect::SavePending(_) if choice % 5 == 0 => Performed::PendingNotSaved(failure()),
+            Effect::SavePending(_) if choice.is_multiple_of(5) => {
+                Performed::PendingNotSaved(failure())
+            }
             Effect::SavePending(pending) => {
                 self.kept = Some(pending);
                 Performed::PendingSaved
             }
-            Effect::Prepare(_) if choice % 5 == 0 => Performed::NotPrepared(failure()),
+            Effect::Prepare(_) if choice.is_multiple_of(5) => Performed::NotPrepared(failure()),
             Effect::Prepare(_) => {
                 let call = call(&self.fresh("call"));
                 self.prepared.push(call.clone());
@@ -280,7 +284,9 @@ impl World {
                 let results = results_of_call(&call.idempotency_key);
                 results[choice % results.len()].clone()
             }
-            Effect::SaveSession(_) if choice % 3 == 0 => Performed::SessionNotSaved(failure()),
+            Effect::SaveSession(_) if choice.is_multiple_of(3) => {
+                Performed::SessionNotSaved(failure())
+            }
             Effect::SaveSession(_) => Performed::SessionSaved,
             Effect::TellCancel(_) => Performed::CancelTold,
             Effect::NotePending(_)
@@ -372,7 +378,7 @@ impl World {
                 assert_eq!(self.kept, None);
             }
             State::Authorizing(attempt) => {
-                assert_eq!(self.kept, Some(Pending::AtProvider(attempt.clone())))
+                assert_eq!(self.kept, Some(Pending::AtProvider(attempt.clone())));
             }
             State::PhoneNeeded(_)
             | State::SmsCodeNeeded(_)
@@ -410,13 +416,13 @@ impl World {
             ),
             State::Resolving(_) => {}
         }
-        let origin = match before {
-            State::Resolving(
-                Resolving::Preparing { origin }
-                | Resolving::Keeping { origin, .. }
-                | Resolving::Calling { origin, .. },
-            ) => origin,
-            _ => return,
+        let State::Resolving(
+            Resolving::Preparing { origin }
+            | Resolving::Keeping { origin, .. }
+            | Resolving::Calling { origin, .. },
+        ) = before
+        else {
+            return;
         };
         if matches!(
             event,
@@ -424,7 +430,7 @@ impl World {
         ) {
             match origin {
                 Origin::Ready { .. } => {
-                    assert!(matches!(self.state, State::Ready { failure: Some(_) }))
+                    assert!(matches!(self.state, State::Ready { failure: Some(_) }));
                 }
                 Origin::Step(step) => {
                     let at_origin = kind_of_state(&State::from(step.clone()));
@@ -456,7 +462,7 @@ impl World {
             | State::VerificationNeeded(_)
             | State::RegistrationNeeded(_)
             | State::FaceNeeded(_) => {
-                assert_eq!(self.state, before, "where the person was, they are")
+                assert_eq!(self.state, before, "where the person was, they are");
             }
             State::Resolving(Resolving::Calling { .. } | Resolving::Saving(_))
             | State::Stopped(Stopped::NotSaved { .. }) => {

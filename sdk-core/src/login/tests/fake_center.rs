@@ -184,11 +184,7 @@ impl FakeCenter {
                 inside.step = None;
                 (200, json!({"next": {"step": "cancelled"}}))
             }
-            ("phone", "phone") => {
-                inside.messages += 1;
-                inside.go("sms_code")
-            }
-            ("sms_code", "resend") => {
+            ("phone", "phone") | ("sms_code", "resend") => {
                 inside.messages += 1;
                 inside.go("sms_code")
             }
