@@ -333,3 +333,7 @@ fn account_password(account: &AccountFacts, customer: Option<CustomerRef>) -> Ne
 #[cfg(test)]
 #[path = "decision_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "decision_worlds.rs"]
+mod worlds;

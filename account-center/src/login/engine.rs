@@ -1,32 +1,29 @@
-//! `POST /v1/login`: begins a login, and finds the step that an answer is for.
+//! `POST /v1/login`: finds the step that an answer is for, and what all steps share.
 
 use std::fmt;
 use std::sync::Arc;
 
 use postern_server_security::sealing::SealingKeys;
 
-use super::advance::{Known, Position};
-use super::decision::Progress;
 use super::policy::LoginPolicy;
 use super::state::{LoginState, ProofAsked, Stage};
-use super::wire::{Answer, AnswerRequest, BeginRequest, LoginReply, LoginRequest, Start, Step};
+use super::wire::{Answer, AnswerRequest, LoginReply, LoginRequest, Step};
 use crate::context::{Context, Timestamp};
 use crate::hashing::Hashing;
 use crate::http::Call;
 use crate::http::reply::Reply;
-use crate::identity::KnownIdentity;
 use crate::keys::{Keys, Purpose};
 use crate::ports::{CustomerDirectory, FaceVerifier, PortError, SmsGateway};
 use crate::problem::{Code, Problem};
-use crate::providers::{ExchangeError, Offer, Registry};
+use crate::providers::Registry;
 use crate::secret::SecretText;
 use crate::sessions::Sessions;
 use crate::store::events::{self, FlowEventRow};
 use crate::store::logins::{self, LoginRow};
-use crate::store::{Store, StoreError, Tx, limits};
+use crate::store::{Store, StoreError, Tx};
 
 /// What a handle begins with.
-const HANDLE: &str = "lg_";
+pub(super) const HANDLE: &str = "lg_";
 /// How long the row of a login outlives it, so that a late answer is told apart from an unknown handle.
 const AFTERLIFE: std::time::Duration = std::time::Duration::from_mins(10);
 
@@ -91,149 +88,6 @@ impl Engine {
         match request {
             LoginRequest::Begin(request) => self.begin(call, request).await,
             LoginRequest::Answer(request) => self.answer(call, request).await,
-        }
-    }
-
-    /// L2: exchanges the provider's credential and looks for the account that the identity is bound to.
-    pub async fn begin(&self, call: &Call, request: BeginRequest) -> Result<Reply, Problem> {
-        let BeginRequest {
-            app_id,
-            start: Start::Provider(start),
-        } = request;
-        let registry = &self.parts.registry;
-        if !registry.knows(&app_id) {
-            return Err(Problem::new(Code::AppUnknown).pointer("/app_id"));
-        }
-        let offer = registry.offer(&app_id, &start.provider).ok_or_else(|| {
-            Problem::new(Code::NotOfferedHere).pointer("/start/provider/provider")
-        })?;
-
-        let begun = Begun::new(self, call, &app_id, offer, &start.code);
-        let (identity, spent) = match self.earlier(&begun).await? {
-            Earlier::Kept(identity) => (identity, true),
-            Earlier::Used => {
-                return Err(
-                    Problem::new(Code::ProviderCodeInvalid).detail("this code was used before")
-                );
-            }
-            Earlier::Nothing => (self.exchange(offer, &start.code).await?, false),
-        };
-        let known = Known {
-            identity,
-            phone: None,
-            password_hash: None,
-            attempts_used: 0,
-        };
-        let handle = format!("{HANDLE}{}", self.parts.context.token128());
-        let login_hash = self.login_hash(&handle);
-        let position = Position::New {
-            app_id,
-            credential: begun.credential.clone(),
-            kept: begun.kept.clone(),
-            spent,
-        };
-        let result = self
-            .advance(
-                call,
-                Arc::new(handle.into()),
-                login_hash,
-                position,
-                known.clone(),
-                Progress::Identified,
-            )
-            .await;
-        if result
-            .as_ref()
-            .is_err_and(|problem| problem.status().is_server_error())
-            && !spent
-        {
-            // The code is spent at the provider, but its identity is not: the same request may be sent again (contract section 7).
-            self.keep(&begun, known.identity).await;
-        }
-        result
-    }
-
-    async fn exchange(&self, offer: &Offer, code: &SecretText) -> Result<KnownIdentity, Problem> {
-        let exchange = offer.connector.exchange(&offer.app, code);
-        let identity = match tokio::time::timeout(self.parts.policy.exchange_limit, exchange).await
-        {
-            Ok(result) => result.map_err(exchange_problem)?,
-            Err(_) => {
-                return Err(exchange_problem(ExchangeError::Unavailable(
-                    "no answer within the time limit".into(),
-                )));
-            }
-        };
-        // W2: nothing is recorded of somebody whose lasting subject the provider does not tell.
-        KnownIdentity::of(identity).ok_or_else(|| {
-            Problem::new(Code::ProviderConsentIncomplete)
-                .detail("the provider named no lasting subject")
-        })
-    }
-
-    /// What became of the credential before: nothing, used, or used by this very device for a login that could not go on.
-    async fn earlier(&self, begun: &Begun) -> Result<Earlier, Problem> {
-        let (credential, kept) = (begun.credential.clone(), begun.kept.clone());
-        let (row, used) = self
-            .parts
-            .store
-            .read(move |tx| {
-                let (credential, kept) = (credential.clone(), kept.clone());
-                Box::pin(async move {
-                    let row = logins::find(tx, &kept).await?;
-                    Ok::<_, StoreError>((row, limits::credential_used(tx, &credential).await?))
-                })
-            })
-            .await?;
-        let now = self.parts.context.now();
-        let kept = row.filter(|row| now < row.expires_at).and_then(|row| {
-            LoginState::open(&self.parts.keys, &row.login_hash, &row.sealed_state).ok()
-        });
-        Ok(match kept {
-            Some(state) => Earlier::Kept(state.identity),
-            None if used => Earlier::Used,
-            None => Earlier::Nothing,
-        })
-    }
-
-    /// Keeps an identity whose login could not go on, for the same device and credential. Best effort: without it the person taps once more.
-    async fn keep(&self, begun: &Begun, identity: KnownIdentity) {
-        let now = self.parts.context.now();
-        let state = LoginState {
-            identity,
-            stage: Stage::Phone {
-                attempts_used: 0,
-                last: None,
-            },
-        };
-        let row = LoginRow {
-            login_hash: begun.kept.clone(),
-            app_id: begun.app_id.clone(),
-            device_key: begun.device_key.clone(),
-            step_id: String::new(),
-            sealed_state: state.seal(&self.parts.keys, &self.parts.context, &begun.kept),
-            created_at: now,
-            expires_at: now.plus(self.parts.policy.lifetime),
-        };
-        let (credential, until) = (
-            begun.credential.clone(),
-            now.plus(self.parts.policy.credential_memory),
-        );
-        let kept = self
-            .parts
-            .store
-            .write(move |tx| {
-                let (row, credential) = (row.clone(), credential.clone());
-                Box::pin(async move {
-                    if limits::spend_credential(tx, &credential, until).await? {
-                        logins::insert(tx, &row).await?;
-                    }
-                    Ok::<_, StoreError>(())
-                })
-            })
-            .await;
-        if let Err(error) = kept {
-            tracing::warn!(%error, "the identity of an interrupted login could not be kept");
         }
     }
 
@@ -450,72 +304,10 @@ impl Engine {
         created_at.plus(self.parts.policy.lifetime).plus(AFTERLIFE)
     }
 
-    fn login_hash(&self, handle: &str) -> String {
+    pub(super) fn login_hash(&self, handle: &str) -> String {
         self.parts
             .keys
             .name(Purpose::LoginHandle, &[handle.as_bytes()])
-    }
-}
-
-/// A beginning: the names under which its credential is remembered.
-struct Begun {
-    app_id: String,
-    device_key: String,
-    credential: String,
-    kept: String,
-}
-
-impl Begun {
-    fn new(engine: &Engine, call: &Call, app_id: &str, offer: &Offer, code: &SecretText) -> Self {
-        let keys = &engine.parts.keys;
-        let credential = keys.name(
-            Purpose::ProviderCredential,
-            &[
-                offer.connector.provider().as_bytes(),
-                offer.app.app_id.as_bytes(),
-                code.expose().as_bytes(),
-            ],
-        );
-        let device_key = call.device_key.as_str().to_owned();
-        let kept = keys.name(
-            Purpose::ProviderCredential,
-            &[
-                b"kept",
-                app_id.as_bytes(),
-                device_key.as_bytes(),
-                credential.as_bytes(),
-            ],
-        );
-        Self {
-            app_id: app_id.to_owned(),
-            device_key,
-            credential,
-            kept,
-        }
-    }
-}
-
-enum Earlier {
-    Nothing,
-    Used,
-    Kept(KnownIdentity),
-}
-
-fn exchange_problem(error: ExchangeError) -> Problem {
-    let code = match &error {
-        ExchangeError::CredentialInvalid(_) => Code::ProviderCodeInvalid,
-        ExchangeError::ConsentIncomplete(_) => Code::ProviderConsentIncomplete,
-        ExchangeError::Misconfigured(_) => Code::ProviderMisconfigured,
-        ExchangeError::Unavailable(_) => Code::ProviderUnavailable,
-    };
-    if code == Code::ProviderMisconfigured {
-        tracing::error!(%error, "a provider does not know the app as it is set up here");
-    }
-    let problem = Problem::new(code).caused_by(error);
-    if code == Code::ProviderUnavailable {
-        problem.retry_after(2)
-    } else {
-        problem
     }
 }
 

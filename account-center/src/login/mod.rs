@@ -5,11 +5,13 @@
 //! | `wire` `parse` | what goes over the wire, read strictly |
 //! | `decision` | what comes next: a pure function |
 //! | `state` `policy` | where a login stands between two requests; times, limits, texts |
-//! | `engine` | begins a login, and finds the step that an answer is for |
+//! | `begin` | exchanges a provider's credential |
+//! | `engine` | finds the step that an answer is for |
 //! | `advance` | decides and writes, in one transaction |
 //! | `sms` `verification` `registration` `face` | one step each |
 
 mod advance;
+mod begin;
 pub mod decision;
 mod engine;
 mod face;

@@ -8,6 +8,7 @@ use super::wire::{
     Answer, AnswerRequest, BeginRequest, CardAnswer, FaceAnswer, LoginRequest, Nothing,
     ProviderStart, RegistrationAnswer, SealedField, Start,
 };
+use crate::problem::Problem;
 use crate::secret::SecretText;
 
 /// The body is not of the described form.
@@ -17,6 +18,12 @@ pub struct Refused {
     pub pointer: String,
     /// What is wrong with it.
     pub detail: &'static str,
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        Self::invalid(refused.pointer, refused.detail)
+    }
 }
 
 impl LoginRequest {

@@ -11,7 +11,8 @@ use crate::secret::SecretText;
 use crate::sessions::SessionGrant;
 
 /// The body: exactly `app_id` and `start`, or exactly `login`, `step_id` and `answer`.
-#[derive(Debug)]
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
 pub enum LoginRequest {
     /// Begins a login.
     Begin(BeginRequest),

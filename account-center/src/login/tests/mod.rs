@@ -2,6 +2,7 @@
 //! Logins over a real SQLite file. The outside parties are in `outside.rs`; `world.rs` plays the edge.
 
 mod faults;
+mod handles;
 mod outside;
 mod proofs;
 mod races;
