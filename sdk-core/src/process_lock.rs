@@ -1,6 +1,7 @@
 //! One at a time over processes: an advisory lock on a file, which the system frees when its holder dies.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,10 +27,10 @@ impl ProcessLock {
         let Some(file) = folder.and_then(|folder| open(folder, name)) else {
             return Tried::Taken(Self { _file: None });
         };
-        match file.try_lock() {
-            Ok(()) => Tried::Taken(Self { _file: Some(file) }),
-            Err(TryLockError::WouldBlock) => Tried::HeldByAnother,
-            Err(TryLockError::Error(error)) => {
+        match try_lock(&file) {
+            Ok(true) => Tried::Taken(Self { _file: Some(file) }),
+            Ok(false) => Tried::HeldByAnother,
+            Err(error) => {
                 tracing::debug!(%error, name, "no lock between processes");
                 Tried::Taken(Self { _file: None })
             }
@@ -47,6 +48,27 @@ impl ProcessLock {
             }
             waited += PAUSE;
         }
+    }
+}
+
+/// Whether the lock could be taken. The standard library has file locks on Android only from Rust 1.98 on.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn try_lock(file: &File) -> io::Result<bool> {
+    use rustix::fs::{FlockOperation, flock};
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the lock could be taken.
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn try_lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
     }
 }
 
