@@ -31,14 +31,12 @@ impl Transport for Watched {
             self.voice.say(Who::Wire, &shown_request(&request));
             let start = Instant::now();
             let reply = self.own.send(request).await;
+            let took = start.elapsed().as_millis();
             let text = match &reply {
-                Ok(reply) => shown_reply(reply),
-                Err(error) => format!("no reply: {error}"),
+                Ok(reply) => shown_reply(reply, took),
+                Err(error) => format!("no reply after {took} ms: {error}"),
             };
-            self.voice.say(
-                Who::Wire,
-                &format!("<- {text} ({} ms)", start.elapsed().as_millis()),
-            );
+            self.voice.say(Who::Wire, &format!("<- {text}"));
             reply
         })
     }
@@ -77,13 +75,13 @@ fn shown_request(request: &HttpRequest) -> String {
     text
 }
 
-fn shown_reply(reply: &HttpReply) -> String {
-    let mut text = reply.status.to_string();
+fn shown_reply(reply: &HttpReply, milliseconds: u128) -> String {
+    let mut text = format!("{} after {milliseconds} ms", reply.status);
     if reply.headers.contains_key("idempotency-replayed") {
-        text.push_str(" (the stored reply of the first time)");
+        text.push_str(", again (the stored reply of the first time)");
     }
     if reply.headers.contains_key("dpop-nonce") {
-        text.push_str(" with the next nonce");
+        text.push_str(", with the next nonce");
     }
     if !reply.body.is_empty() {
         let _ = write!(text, "\n   {}", shown_body(&reply.body));
