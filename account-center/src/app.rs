@@ -133,6 +133,11 @@ impl App {
         &self.facts
     }
 
+    /// What the routes share.
+    pub fn state(&self) -> &AppState {
+        &self.state
+    }
+
     /// Serves until `stop` is over, and then finishes what is under way.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
         let watcher = self.material.list_file().is_some().then(|| {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -124,10 +125,14 @@ async fn authorized(state: &AppState, request: Request) -> Result<Holder, Proble
     ))]
 pub(super) async fn login_options(
     State(state): State<AppState>,
-    Path(app_id): Path<String>,
+    app_id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(page) = state.catalogue.page(&app_id) else {
+    // An id that is not UTF-8 is nobody's either.
+    let page = app_id
+        .ok()
+        .and_then(|Path(app_id)| state.catalogue.page(&app_id));
+    let Some(page) = page else {
         return Problem::new(Code::AppUnknown).into_response();
     };
     let known = headers
