@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_server_security::dpop::DpopVerifier;
 use postern_server_security::nonce::NonceKey;
@@ -9,19 +10,26 @@ use postern_server_security::public_url::PublicUrl;
 use tokio::net::TcpListener;
 
 use crate::config::material::{FolderLock, KeyMaterial, MaterialError, take_folder};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, Party};
 use crate::context::Context;
+use crate::hashing::Hashing;
 use crate::http::options::{Catalogue, ProviderOption};
 use crate::http::state::Shared;
-use crate::http::{AppState, server};
+use crate::http::{AppState, Running, server};
 use crate::idempotency::Ledger;
 use crate::keys::{Keys, Purpose};
+use crate::login::{self, Engine, LoginPolicy};
+use crate::ports::{
+    Endpoint, HttpCustomerDirectory, HttpFaceVerifier, HttpSmsGateway, Outbound, OutboundSettings,
+};
 use crate::problem::Problem;
+use crate::providers::{Connector, ProviderApp, Registry, WeChat, WeChatSettings};
 use crate::sessions::Sessions;
+use crate::store::limits::Limit;
 use crate::store::{Store, StoreError};
 
 /// How often the key list's file is looked at.
-const KEY_LIST_CHECK: std::time::Duration = std::time::Duration::from_mins(1);
+const KEY_LIST_CHECK: Duration = Duration::from_mins(1);
 
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -189,9 +197,29 @@ fn assemble(
         })
         .collect();
     let catalogue = Catalogue::new(issuer, buttons, &material.key_list(issuer, context)?)?;
+    let hashing = Hashing::new(
+        config.limits.hashing_lanes,
+        config.limits.hashing_queue,
+        context.randomness(),
+    );
+    let login = Engine::new(login::Parts {
+        store: store.clone(),
+        keys: Arc::clone(&keys),
+        context: context.clone(),
+        hashing,
+        sessions: sessions.clone(),
+        registry: registry(config)?,
+        customers: Arc::new(HttpCustomerDirectory::new(endpoint(config, &config.core)?)),
+        face: Arc::new(HttpFaceVerifier::new(endpoint(config, &config.face)?)),
+        sms: Arc::new(HttpSmsGateway::new(endpoint(config, &config.sms)?)),
+        sealing: material.sealing.clone(),
+        issuer: issuer.to_owned(),
+        policy: policy(config),
+    });
     Ok(AppState::new(Shared {
         context: context.clone(),
         store,
+        login,
         ledger: Ledger::new(Arc::clone(&keys), context.clone()),
         proofs: DpopVerifier::with_nonces(
             public_url.clone(),
@@ -201,8 +229,82 @@ fn assemble(
         catalogue,
         time_limit: config.request_limit,
         trusted_proxies: config.trusted_proxies,
-        running: crate::http::Running::default(),
+        keys,
+        running: Running::default(),
     }))
+}
+
+/// One of the bank's services.
+fn endpoint(config: &Config, party: &Party) -> Result<Endpoint, StartError> {
+    let settings = OutboundSettings {
+        time_limit: party.time_limit,
+        proxy: config.outbound_proxy.clone(),
+        ..OutboundSettings::default()
+    };
+    let outbound =
+        Outbound::new(&settings).map_err(|error| StartError::Other(error.to_string()))?;
+    Ok(Endpoint::new(
+        party.base_url.clone(),
+        party.api_key.clone(),
+        outbound,
+    ))
+}
+
+/// Which apps there are, and which providers each may use.
+fn registry(config: &Config) -> Result<Registry, StartError> {
+    let settings = OutboundSettings {
+        proxy: config.outbound_proxy.clone(),
+        ..OutboundSettings::default()
+    };
+    let outbound =
+        Outbound::new(&settings).map_err(|error| StartError::Other(error.to_string()))?;
+    let wechat: Arc<dyn Connector> = Arc::new(WeChat::new(
+        WeChatSettings::new(config.wechat_url.clone()),
+        outbound,
+    ));
+    let mut registry = Registry::new();
+    for (app_id, app) in &config.apps {
+        registry = registry.with_app(app_id);
+        for provider in &app.providers {
+            let connector = [&wechat]
+                .into_iter()
+                .find(|connector| connector.provider() == provider.provider);
+            let connector = connector.ok_or_else(|| {
+                StartError::Other(format!("there is no connector for {}", provider.provider))
+            })?;
+            let app = ProviderApp {
+                app_id: provider.app_id.clone(),
+                secret: provider.secret.clone(),
+                platform: provider.platform.clone(),
+            };
+            registry = registry.with_offer(app_id, Arc::clone(connector), app);
+        }
+    }
+    Ok(registry)
+}
+
+/// What the settings say about logins; the rest is as usual.
+fn policy(config: &Config) -> LoginPolicy {
+    let hourly = |count: u32| Limit {
+        count,
+        window: Duration::from_hours(1),
+    };
+    let daily = |count: u32| Limit {
+        count,
+        window: Duration::from_hours(24),
+    };
+    let limits = &config.limits;
+    LoginPolicy {
+        resend_after: limits.sms_resend,
+        sms_per_phone: vec![
+            hourly(limits.sms_per_phone_per_hour),
+            daily(limits.sms_per_phone_per_hour.saturating_mul(2)),
+        ],
+        sms_per_address: vec![hourly(limits.sms_per_address_per_hour)],
+        password_rules: config.password_rules,
+        face_alternative: config.face_alternative.clone(),
+        ..LoginPolicy::default()
+    }
 }
 
 /// Takes a new key list as soon as it is in its file; one that is not good is not taken, and said in the log.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{AppSettings, ProviderSettings};
-use crate::http::options::Label;
+use crate::login::wire::Text;
 
 /// Loopback only.
 pub const LISTEN: &str = "127.0.0.1:8600";
@@ -52,7 +52,7 @@ pub(super) fn apps() -> BTreeMap<String, AppSettings> {
                 secret: secret.into(),
                 platform: PLATFORM.to_owned(),
                 scope: defaults.scope.to_owned(),
-                label: Label {
+                label: Text {
                     zh: defaults.zh.to_owned(),
                     en: defaults.en.to_owned(),
                 },

@@ -19,8 +19,7 @@ use std::time::Duration;
 use postern_server_security::public_url::PublicUrl;
 use url::Url;
 
-use crate::http::options::Label;
-use crate::login::wire::PasswordRules;
+use crate::login::wire::{PasswordRules, Text};
 use crate::secret::SecretText;
 use crate::sessions::Lifetimes;
 use crate::store::Database;
@@ -85,7 +84,7 @@ pub struct Config {
     /// The face service.
     pub face: Party,
     /// What the bank offers to those who decline face recognition (L5).
-    pub face_alternative: Label,
+    pub face_alternative: Text,
     /// WeChat's API: `https://api.weixin.qq.com`.
     pub wechat_url: Url,
     /// A forward proxy for requests to the outside.
@@ -171,7 +170,7 @@ pub struct ProviderSettings {
     /// What the person is asked to consent to.
     pub scope: String,
     /// The button's text.
-    pub label: Label,
+    pub label: Text,
 }
 
 /// What the command line lays over everything.

@@ -15,8 +15,7 @@ use super::{
     Config, DatabaseSettings, KeySettings, Limits, LogFormat, Mode, Overrides, Party,
     development as dev,
 };
-use crate::http::options::Label;
-use crate::login::wire::PasswordRules;
+use crate::login::wire::{PasswordRules, Text};
 use crate::secret::SecretText;
 use crate::sessions::Lifetimes;
 use crate::store::Database;
@@ -434,14 +433,14 @@ fn party_of(section: &mut Section<'_>, name: &str, default: Option<(&str, &str)>
     })
 }
 
-fn face(root: &mut Section<'_>, development: bool) -> (Option<Party>, Label) {
+fn face(root: &mut Section<'_>, development: bool) -> (Option<Party>, Text) {
     let mut section = root.section("face");
     let party = party_of(
         &mut section,
         "face",
         development.then_some((dev::FACE_URL, dev::FACE_KEY)),
     );
-    let alternative = Label {
+    let alternative = Text {
         zh: section
             .text("alternative_zh")
             .unwrap_or_else(|| "请携带身份证到任一网点办理绑定".to_owned()),

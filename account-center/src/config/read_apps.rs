@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::reader::Section;
 use super::{AppSettings, ProviderSettings, development as dev};
-use crate::http::options::Label;
+use crate::login::wire::Text;
 
 pub(super) fn apps(root: &mut Section<'_>, development: bool) -> BTreeMap<String, AppSettings> {
     if !root.has("apps") && development {
@@ -60,7 +60,7 @@ fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option
     let scope = section
         .text("scope")
         .unwrap_or_else(|| defaults.scope.to_owned());
-    let label = Label {
+    let label = Text {
         zh: section
             .text("label_zh")
             .unwrap_or_else(|| defaults.zh.to_owned()),

@@ -23,8 +23,7 @@ pub fn value(bytes: &[u8]) -> Result<Value, Problem> {
         Ok(value) => Ok(value),
         Err(_) => Err(match duplicate {
             Some(pointer) => Problem::invalid(pointer, "this member occurs twice"),
-            None => Problem::new(crate::problem::Code::InvalidRequest)
-                .detail("the body is not JSON in UTF-8"),
+            None => Problem::invalid("", "the body is not JSON in UTF-8"),
         }),
     }
 }
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_without_a_pointer() {
+    fn what_is_not_json_is_refused_as_a_whole() {
         let deep = "[".repeat(10_000);
         for body in [
             "",
@@ -210,7 +209,7 @@ mod tests {
             let problem = value(body.as_bytes()).unwrap_err();
             assert_eq!(
                 (problem.code, problem.pointer.as_deref()),
-                (Code::InvalidRequest, None),
+                (Code::InvalidRequest, Some("")),
                 "{body:.20}"
             );
         }

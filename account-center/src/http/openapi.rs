@@ -4,6 +4,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 
 use super::routes;
+use crate::login::wire::{AnswerRequest, BeginRequest};
 
 /// A problem (RFC 9457).
 #[derive(ToSchema)]
@@ -62,6 +63,18 @@ pub(super) struct IdempotencyHeader {
     idempotency_key: String,
 }
 
+/// The body of `POST /v1/login`: a beginning, or an answer.
+#[derive(ToSchema)]
+#[schema(as = LoginRequest)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes what `LoginRequest::parse` reads")]
+pub(super) enum LoginRequestBody {
+    /// Begins a login.
+    Begin(BeginRequest),
+    /// Answers the present step.
+    Answer(AnswerRequest),
+}
+
 struct AccessToken;
 
 impl Modify for AccessToken {
@@ -82,9 +95,11 @@ impl Modify for AccessToken {
     info(title = "Postern account center", description = "See `contract/README.md`, which decides.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     paths(
         routes::login_options,
+        routes::login,
         routes::refresh,
         routes::end_session,
         routes::list_sessions,
+        routes::account,
         routes::jwks,
         routes::openapi_document,
         routes::healthz,

@@ -5,19 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::body::Bytes;
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::login::wire::Text;
 use crate::problem::Problem;
-
-/// A text in two languages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Label {
-    /// Chinese.
-    pub zh: String,
-    /// English.
-    pub en: String,
-}
 
 /// A provider's button.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -29,7 +21,7 @@ pub struct ProviderOption {
     /// What the person is asked to consent to (M3).
     pub scope: String,
     /// The button's text.
-    pub label: Label,
+    pub label: Text,
 }
 
 /// The reply of login-options.

@@ -14,6 +14,8 @@ use super::edge::{self, RequestId, log_cause};
 use super::json::Members;
 use super::reply::Reply;
 use super::{AppState, Call, admission, openapi, work};
+use crate::identity::{AccountView, account_view};
+use crate::login::wire::{LoginReply, LoginRequest};
 use crate::problem::{Code, Problem};
 use crate::sessions::wire::{RefreshReply, RefreshRequest};
 use crate::sessions::{Holder, Refreshed};
@@ -22,9 +24,11 @@ use crate::sessions::{Holder, Refreshed};
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/v1/apps/{app_id}/login-options", get(login_options))
+        .route(LOGIN, post(login))
         .route(REFRESH, post(refresh))
         .route("/v1/sessions/current", delete(end_session))
         .route("/v1/sessions", get(list_sessions))
+        .route("/v1/account", get(account))
         .route("/.well-known/jwks.json", get(jwks))
         .route("/openapi.json", get(openapi_document))
         .route("/healthz", get(healthz))
@@ -40,6 +44,7 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
+const LOGIN: &str = "/v1/login";
 const REFRESH: &str = "/v1/sessions/refresh";
 
 /// Where a request came from: the peer, or what the outermost of our own proxies saw.
@@ -162,6 +167,23 @@ pub(super) async fn login_options(
     response
 }
 
+/// Begins a login with a provider's credential, or answers its present step (L2 to L7, W7).
+#[utoipa::path(post, path = "/v1/login", tag = "login", operation_id = "login", request_body = openapi::LoginRequestBody,
+    params(openapi::ProofHeader, openapi::IdempotencyHeader),
+    responses(
+        (status = 200, body = LoginReply, description = "The next step, or the session."),
+        (status = "4XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "With `next`: to be mended. Without: the login is over, or the request was refused."),
+        (status = "5XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "May be repeated."),
+    ))]
+pub(super) async fn login(State(state): State<AppState>, request: Request) -> Response {
+    let engine = state.login.clone();
+    admitted_post(state, request, LOGIN, move |call, body| async move {
+        let request = LoginRequest::parse(&body)?;
+        engine.perform(&call, request).await
+    })
+    .await
+}
+
 /// Exchanges a refresh token for its successor and a new access token.
 #[utoipa::path(post, path = "/v1/sessions/refresh", tag = "sessions", operation_id = "refreshSession", request_body = RefreshRequest,
     params(openapi::ProofHeader, openapi::IdempotencyHeader),
@@ -250,6 +272,41 @@ pub(super) async fn list_sessions(State(state): State<AppState>, request: Reques
         Reply::json(&list)
     };
     respond(listed.await)
+}
+
+/// The account of the access token.
+#[utoipa::path(get, path = "/v1/account", tag = "account", operation_id = "getAccount",
+    params(openapi::ProofHeader), security(("access_token" = [])),
+    responses(
+        (status = 200, body = AccountReply, description = "The account."),
+        (status = 401, body = openapi::ProblemBody, content_type = "application/problem+json", description = "`invalid_token`, `session_ended`, or the proof was refused."),
+    ))]
+pub(super) async fn account(State(state): State<AppState>, request: Request) -> Response {
+    let read = async {
+        let holder = authorized(&state, request).await?;
+        let shared = state.clone();
+        let account = state
+            .store
+            .read(move |tx| {
+                let (state, holder) = (shared.clone(), holder.clone());
+                Box::pin(async move {
+                    let session = state.sessions.live(tx, &holder).await?;
+                    let account = account_view(tx, &state.keys, &session.user_id).await?;
+                    // A session without an account cannot be: the session is as good as over.
+                    account.ok_or_else(|| Problem::new(Code::SessionEnded))
+                })
+            })
+            .await?;
+        Reply::json(&AccountReply { account })
+    };
+    respond(read.await)
+}
+
+/// The reply of `GET /v1/account`.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct AccountReply {
+    /// The account.
+    account: AccountView,
 }
 
 /// The public keys of access tokens (RFC 7517).

@@ -9,6 +9,8 @@ use super::options::Catalogue;
 use super::work::Running;
 use crate::context::Context;
 use crate::idempotency::Ledger;
+use crate::keys::Keys;
+use crate::login::Engine;
 use crate::sessions::Sessions;
 use crate::store::Store;
 
@@ -24,6 +26,10 @@ pub struct Shared {
     pub context: Context,
     /// The database.
     pub store: Store,
+    /// Keys derived from the server secret.
+    pub keys: Arc<Keys>,
+    /// Leads logins through their steps.
+    pub login: Engine,
     /// The ledger of replies.
     pub ledger: Ledger,
     /// Which proofs are taken.

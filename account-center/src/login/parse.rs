@@ -1,13 +1,13 @@
 //! Reads the body of `POST /v1/login`: strictly, and saying where it is wrong (contract section 1). Nothing of the body is repeated in a refusal but the
 //! names of its members.
 
-use postern_server_security::strict_json;
 use serde_json::{Map, Value};
 
 use super::wire::{
     Answer, AnswerRequest, BeginRequest, CardAnswer, FaceAnswer, LoginRequest, Nothing,
     ProviderStart, RegistrationAnswer, SealedField, Start,
 };
+use crate::http::json;
 use crate::problem::Problem;
 use crate::secret::SecretText;
 
@@ -29,9 +29,14 @@ impl From<Refused> for Problem {
 impl LoginRequest {
     /// Reads a body.
     pub fn parse(body: &[u8]) -> Result<Self, Refused> {
-        let whole = strict_json::value(body).map_err(|_| Refused {
-            pointer: String::new(),
-            detail: "not JSON, or a member occurs twice",
+        let whole = json::value(body).map_err(|problem| {
+            let pointer = problem.pointer.clone().unwrap_or_default();
+            let detail = if pointer.is_empty() {
+                "the body is not JSON in UTF-8"
+            } else {
+                "this member occurs twice"
+            };
+            Refused { pointer, detail }
         })?;
         let mut body = Object::new(String::new(), whole)?;
         if body.has("login") || body.has("answer") || body.has("step_id") {
@@ -346,13 +351,19 @@ mod tests {
         ] {
             assert_eq!(read(&bad).unwrap_err().pointer, pointer, "{bad}");
         }
-        for twice in [
-            r#"{"login":"lg_x","login":"lg_y","step_id":"s","answer":{"cancel":{}}}"#,
-            r#"{"login":"lg_x","step_id":"s","answer":{"cancel":{},"cancel":{}}}"#,
+        for (twice, pointer) in [
+            (
+                r#"{"login":"lg_x","login":"lg_y","step_id":"s","answer":{"cancel":{}}}"#,
+                "/login",
+            ),
+            (
+                r#"{"login":"lg_x","step_id":"s","answer":{"cancel":{},"cancel":{}}}"#,
+                "/answer/cancel",
+            ),
         ] {
             assert_eq!(
                 LoginRequest::parse(twice.as_bytes()).unwrap_err().pointer,
-                ""
+                pointer
             );
         }
     }
