@@ -292,6 +292,8 @@ pub struct AuthorizationRequest {
     pub scope: String,
     /// The attempt's own random value: the answer must bring it back.
     pub state: String,
+    /// Whether a new process found this attempt: do not open the provider again, wait for the answer or for the person.
+    pub resumed: bool,
 }
 
 impl From<sdk::AuthorizationRequest> for AuthorizationRequest {
@@ -301,6 +303,7 @@ impl From<sdk::AuthorizationRequest> for AuthorizationRequest {
             provider_app_id: request.provider_app_id,
             scope: request.scope,
             state: request.state,
+            resumed: request.resumed,
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn announced(
                 provider_app_id: attempt.provider_app_id.clone(),
                 scope: attempt.scope.clone(),
                 state: attempt.state.clone(),
+                resumed: attempt.resumed,
             };
             let step = AuthorizingStep {
                 ticket,

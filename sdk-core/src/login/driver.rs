@@ -336,6 +336,7 @@ async fn fetch_offer(parts: &Parts, provider: Provider) -> Performed {
             state: token_128(parts.randomness.as_ref()),
             operation: parts.refusals.take_question(),
             expires_at: parts.clock.now().as_secs().saturating_add(JOURNEY),
+            resumed: false,
         }),
         None => Performed::NotOffered(Failure::of_this_device(
             FailureKind::NotOffered,

@@ -143,6 +143,9 @@ pub struct AuthorizationRequest {
     pub scope: String,
     /// The attempt's own random value: the answer must bring it back.
     pub state: String,
+    /// Whether a new process found this attempt. The person may still be at the provider, or its answer may be on its way: do not open the provider
+    /// again, wait for the answer or for the person.
+    pub resumed: bool,
 }
 
 impl fmt::Debug for AuthorizationRequest {
@@ -151,6 +154,7 @@ impl fmt::Debug for AuthorizationRequest {
             .field("provider", &self.provider)
             .field("provider_app_id", &self.provider_app_id)
             .field("scope", &self.scope)
+            .field("resumed", &self.resumed)
             .finish_non_exhaustive()
     }
 }

@@ -395,7 +395,13 @@ fn restore(restored: Restored) -> Transition {
                 return ready(None);
             }
             match pending {
-                Pending::AtProvider(attempt) => Transition::to(State::Authorizing(attempt), vec![]),
+                Pending::AtProvider(attempt) => {
+                    let found = Attempt {
+                        resumed: true,
+                        ..attempt
+                    };
+                    Transition::to(State::Authorizing(found), vec![])
+                }
                 Pending::AtStep(step) => Transition::to(State::from(step), vec![]),
                 Pending::InCall { origin, call } => {
                     let call = PreparedCall::from(call);

@@ -91,6 +91,9 @@ pub(crate) struct Attempt {
     pub(crate) operation: Option<String>,
     /// Wall time, seconds.
     pub(crate) expires_at: u64,
+    /// Found by a new process; never kept.
+    #[serde(skip)]
+    pub(crate) resumed: bool,
 }
 
 impl fmt::Debug for Attempt {

@@ -203,6 +203,20 @@ fn a_kept_login_means_something_only_within_a_plausible_time() {
 }
 
 #[test]
+fn an_attempt_that_a_new_process_found_says_so_and_a_new_one_does_not() {
+    let pending = Pending::AtProvider(attempt(PRESENT));
+    let event = Event::Restarted(Restored::Found { pending, now: NOW });
+    let State::Authorizing(found) = transition(begin().next, event).next else {
+        panic!("the person is still at the provider")
+    };
+    assert!(found.resumed);
+    let kept = serde_json::to_value(Pending::AtProvider(found)).unwrap();
+    assert!(!kept.to_string().contains("resumed"), "{kept}");
+    let again: Pending = serde_json::from_value(kept).unwrap();
+    assert_eq!(again, Pending::AtProvider(attempt(PRESENT)));
+}
+
+#[test]
 fn the_diagram_in_the_readme_is_the_tables() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/login/README.md");
     let readme = std::fs::read_to_string(path).unwrap();
@@ -378,7 +392,11 @@ impl World {
                 assert_eq!(self.kept, None);
             }
             State::Authorizing(attempt) => {
-                assert_eq!(self.kept, Some(Pending::AtProvider(attempt.clone())));
+                let kept = Attempt {
+                    resumed: false,
+                    ..attempt.clone()
+                };
+                assert_eq!(self.kept, Some(Pending::AtProvider(kept)));
             }
             State::PhoneNeeded(_)
             | State::SmsCodeNeeded(_)
@@ -456,8 +474,18 @@ impl World {
         };
         self.happen(Event::Restarted(restored));
         match before {
-            State::Authorizing(_)
-            | State::PhoneNeeded(_)
+            State::Authorizing(attempt) => {
+                let found = Attempt {
+                    resumed: true,
+                    ..attempt
+                };
+                assert_eq!(
+                    self.state,
+                    State::Authorizing(found),
+                    "still at the provider"
+                );
+            }
+            State::PhoneNeeded(_)
             | State::SmsCodeNeeded(_)
             | State::VerificationNeeded(_)
             | State::RegistrationNeeded(_)

@@ -33,6 +33,7 @@ pub(super) fn attempt(state: &str) -> Attempt {
         state: state.into(),
         operation: Some("order.list".into()),
         expires_at: NOW + 600,
+        resumed: false,
     }
 }
 

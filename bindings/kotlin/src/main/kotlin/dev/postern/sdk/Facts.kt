@@ -95,21 +95,22 @@ public class Refusal internal constructor(ffi: FfiRefusal) {
     override fun toString(): String = "Refusal($provider, $kind)"
 }
 
-/** What the app hands to the provider's SDK. */
-public class AuthorizationRequest internal constructor(ffi: FfiAuthorizationRequest) {
+/** What the app hands to the provider's SDK. Adapters' tests make their own. */
+public class AuthorizationRequest @JvmOverloads constructor(
     /** Whom to ask. */
-    public val provider: Provider = ffi.provider.toPublic()
-
+    public val provider: Provider,
     /** Our app's id at the provider. */
-    public val providerAppId: String = ffi.providerAppId
-
+    public val providerAppId: String,
     /** What to ask for. */
-    public val scope: String = ffi.scope
-
+    public val scope: String,
     /** The attempt's own random value: the answer must bring it back. */
-    public val state: String = ffi.state
+    public val state: String,
+    /** Whether a new process found this attempt: the provider is not opened again; its answer may be on its way. */
+    public val resumed: Boolean = false,
+) {
+    internal constructor(ffi: FfiAuthorizationRequest) : this(ffi.provider.toPublic(), ffi.providerAppId, ffi.scope, ffi.state, ffi.resumed)
 
-    override fun toString(): String = "AuthorizationRequest($provider, state=[redacted])"
+    override fun toString(): String = "AuthorizationRequest($provider, resumed=$resumed, state=[redacted])"
 }
 
 /** A provider's answer, as its SDK gave it. */

@@ -17,6 +17,12 @@ public interface ProviderAdapter {
 
     /** Opens the provider's app or page. Returns at once; [reply] hears later what came of it. What it throws counts as the provider's failure. */
     public fun authorize(request: AuthorizationRequest, reply: ProviderReplies)
+
+    /**
+     * A new process found the attempt [request]: the person may still be at the provider. Do not open it again; hand over an answer that is here already, or
+     * one that comes. By default nothing: the app shows that it waits, and the step's `cancel()` leads back.
+     */
+    public fun resume(request: AuthorizationRequest, reply: ProviderReplies) {}
 }
 
 /** Where a [ProviderAdapter] says what came of an attempt. The first word counts; a later one, or one for an older attempt, changes nothing. */
@@ -59,7 +65,11 @@ internal class AdapterDesk(
     private fun lead(adapter: ProviderAdapter, state: LoginState.Authorizing) {
         val replies = Replies(state.step)
         try {
-            if (adapter.isInstalled()) adapter.authorize(state.request, replies) else replies.appMissing()
+            when {
+                state.request.resumed -> adapter.resume(state.request, replies)
+                adapter.isInstalled() -> adapter.authorize(state.request, replies)
+                else -> replies.appMissing()
+            }
         } catch (thrown: Throwable) {
             warn("the adapter of ${adapter.provider} threw ${thrown.javaClass.name}")
             replies.answered(ProviderReply(state.request.state, errorCode = PROVIDER_FAILED))
