@@ -48,6 +48,6 @@ internal object CallbackThreads {
         for (callback in all) Native.setCallbackThreadInitializer(callback, daemon)
     }
 
-    /** Before the first call into the library. */
+    /** Before the first call into the library: JNA asks when a callback is made, and the first call makes them all. */
     fun beDaemons(): Unit = done
 }

@@ -65,6 +65,17 @@ internal class LogAdapter(private val sink: LogSink) : FfiLog {
     }
 }
 
+/** What the facade itself has to say. It knows nothing but the sink: whatever native code holds of it keeps no [Postern] alive. */
+internal class Warnings(private val sink: LogSink?) {
+    fun say(message: String) {
+        try {
+            sink?.log(LogLevel.WARN, "kotlin", message)
+        } catch (_: Throwable) {
+            // There is nobody left to tell.
+        }
+    }
+}
+
 internal inline fun <T> callback(call: () -> T): T = try {
     call()
 } catch (_: Throwable) {

@@ -14,7 +14,7 @@ public class Login internal constructor(
     postern: FfiPostern,
     adapters: List<ProviderAdapter>,
     dispatcher: CoroutineDispatcher,
-    warn: (String) -> Unit,
+    warn: Warnings,
 ) : AutoCloseable {
     private val hub = StateHub(warn)
     private val desk = AdapterDesk(adapters, dispatcher, warn)

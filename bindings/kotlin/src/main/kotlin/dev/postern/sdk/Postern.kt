@@ -20,7 +20,7 @@ public class Postern private constructor(
     private val adapters: List<ProviderAdapter>,
     private val ownExecutor: ExecutorService?,
     private val dispatcher: CoroutineDispatcher,
-    private val log: LogSink?,
+    private val warn: Warnings,
 ) : AutoCloseable {
     private val lock = Any()
 
@@ -54,7 +54,7 @@ public class Postern private constructor(
         val present = current
         if (present != null && !present.isClosed && present.state !is LoginState.LoggedIn) return present
         present?.close()
-        Login(ffi, adapters, dispatcher, ::warn).also { current = it }
+        Login(ffi, adapters, dispatcher, warn).also { current = it }
     }
 
     /** What to do before [operation] (such as `order.list`), which needs an identity (W8). */
@@ -87,14 +87,6 @@ public class Postern private constructor(
     }
 
     override fun toString(): String = "Postern"
-
-    private fun warn(message: String) {
-        try {
-            log?.log(LogLevel.WARN, "kotlin", message)
-        } catch (_: Throwable) {
-            // There is nobody left to tell.
-        }
-    }
 
     public companion object {
         /**
@@ -174,7 +166,7 @@ public class Postern private constructor(
             }
             val executor = if (callbackDispatcher == null) daemonExecutor() else null
             val dispatcher = callbackDispatcher ?: checkNotNull(executor).asCoroutineDispatcher()
-            return Postern(ffi, adapters.toList(), executor, dispatcher, log)
+            return Postern(ffi, adapters.toList(), executor, dispatcher, Warnings(log))
         }
 
         /** One thread, made when it is needed and gone when it is not. */

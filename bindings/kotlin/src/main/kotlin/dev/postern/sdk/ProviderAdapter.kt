@@ -47,7 +47,7 @@ private const val PROVIDER_FAILED = -1
 internal class AdapterDesk(
     adapters: List<ProviderAdapter>,
     dispatcher: CoroutineDispatcher,
-    private val warn: (String) -> Unit,
+    private val warn: Warnings,
 ) : LoginObserver {
     private val adapters = adapters.associateBy { it.provider }
     private val scope = CoroutineScope(SupervisorJob() + dispatcher)
@@ -71,7 +71,7 @@ internal class AdapterDesk(
                 else -> replies.appMissing()
             }
         } catch (thrown: Throwable) {
-            warn("the adapter of ${adapter.provider} threw ${thrown.javaClass.name}")
+            warn.say("the adapter of ${adapter.provider} threw ${thrown.javaClass.name}")
             replies.answered(ProviderReply(state.request.state, errorCode = PROVIDER_FAILED))
         }
     }

@@ -10,7 +10,7 @@ import kotlinx.coroutines.flow.asStateFlow
  * Receives the generated states and gives out the public ones. It knows neither [Login] nor [Postern]: a login that nobody holds can be collected, and
  * its native side goes with it.
  */
-internal class StateHub(private val warn: (String) -> Unit) : FfiLoginListener {
+internal class StateHub(private val warn: Warnings) : FfiLoginListener {
     private val lock = Any()
     private val current = MutableStateFlow<LoginState>(LoginState.Resolving)
 
@@ -48,7 +48,7 @@ internal class StateHub(private val warn: (String) -> Unit) : FfiLoginListener {
             overtaken?.destroy()
             for (observation in told) observation.tell()
         } catch (thrown: Throwable) {
-            warn("a state could not be announced: ${thrown.javaClass.name}")
+            warn.say("a state could not be announced: ${thrown.javaClass.name}")
         }
     }
 
@@ -97,7 +97,7 @@ internal class StateHub(private val warn: (String) -> Unit) : FfiLoginListener {
                     observer.onState(state)
                 } catch (thrown: Throwable) {
                     // Its message may hold anything.
-                    warn("an observer threw ${thrown.javaClass.name}")
+                    warn.say("an observer threw ${thrown.javaClass.name}")
                 } finally {
                     synchronized(this) { telling = false }
                 }
