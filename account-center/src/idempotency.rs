@@ -57,11 +57,8 @@ pub enum Entry {
     Begun(Ticket),
     /// Done before: this is the reply.
     Done(Reply),
-    /// The first request is still in work; ask again after so many seconds.
-    InFlight {
-        /// Seconds until the lease ends.
-        retry_after: u64,
-    },
+    /// The first request is still in work, or has died less than [`LEASE`] ago.
+    InFlight,
     /// The key was used with other bytes.
     OtherBytes,
 }
@@ -148,16 +145,14 @@ impl Ledger {
                 done: None,
                 lease_until,
                 ..
-            } if !over && *lease_until > now => Ok(Entry::InFlight {
-                retry_after: now.seconds_until(*lease_until),
-            }),
+            } if !over && *lease_until > now => Ok(Entry::InFlight),
             // Forgotten, or its first request has died.
             _ if replies::take_over(tx, &name, &row, &fingerprint, lease_until, expires_at)
                 .await? =>
             {
                 Ok(Entry::Begun(ticket))
             }
-            _ => Ok(Entry::InFlight { retry_after: 1 }),
+            _ => Ok(Entry::InFlight),
         }
     }
 

@@ -140,7 +140,7 @@ async fn a_key_in_work_is_in_flight_and_after_a_crash_its_lease_lets_the_repetit
             reply.header("retry-after"),
             reply.json()["retry_after"].as_u64()
         ),
-        ("30", Some(30))
+        ("1", Some(1))
     );
     server.pass(30);
     let taken_over = server.send(again).await;

@@ -82,9 +82,8 @@ pub(super) async fn post(
             body,
         )),
         Entry::Done(reply) => Ok(Admitted::Replay(reply)),
-        Entry::InFlight { retry_after } => {
-            Err(Problem::new(Code::RequestInFlight).retry_after(retry_after))
-        }
+        // Most work is done within a second; after a crash the repetitions get through when the lease ends.
+        Entry::InFlight => Err(Problem::new(Code::RequestInFlight).retry_after(1)),
         Entry::OtherBytes => Err(Problem::new(Code::IdempotencyKeyReused)),
     }
 }

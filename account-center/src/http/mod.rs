@@ -3,6 +3,7 @@
 mod admission;
 mod edge;
 pub mod json;
+mod listener;
 pub mod openapi;
 pub mod options;
 pub mod reply;

@@ -1,6 +1,6 @@
 //! The routes of the contract.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,6 +12,7 @@ use axum::routing::{delete, get, post};
 
 use super::edge::{self, RequestId, log_cause};
 use super::json::Members;
+use super::listener::Peer;
 use super::reply::Reply;
 use super::{AppState, Call, admission, openapi, work};
 use crate::identity::{AccountView, account_view};
@@ -51,8 +52,8 @@ const REFRESH: &str = "/v1/sessions/refresh";
 fn address_of(state: &AppState, request: &Request) -> IpAddr {
     let peer = request
         .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
+        .get::<ConnectInfo<Peer>>()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.0.ip());
     forwarded(request.headers(), state.trusted_proxies).unwrap_or(peer)
 }
 

@@ -1,12 +1,12 @@
 //! Listening, housekeeping, and stopping without breaking a request off.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::listener::{Guarded, Peer, SILENCE};
 use super::{AppState, router};
 use crate::store::housekeeping;
 
@@ -29,8 +29,9 @@ pub async fn serve(
         let _ = stopping.send(true);
     });
 
-    let app = router(state.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(wait(stopped.clone()));
+    let app = router(state.clone()).into_make_service_with_connect_info::<Peer>();
+    let serving = axum::serve(Guarded::new(listener, SILENCE), app)
+        .with_graceful_shutdown(wait(stopped.clone()));
     let result = tokio::select! {
         result = serving => result,
         () = async { wait(stopped).await; tokio::time::sleep(drain).await } => {

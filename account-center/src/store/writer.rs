@@ -4,6 +4,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -17,6 +18,9 @@ use super::error::{Failure, StoreError};
 const QUEUE: usize = 1024;
 /// Writes in one commit.
 const GROUP: usize = 64;
+
+/// Between two attempts to open the connection again.
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// The writer's front: sends work to the task that owns the connection.
 pub(super) struct Writer {
@@ -144,10 +148,8 @@ async fn serve(mut connection: AnyConnection, url: String, mut incoming: mpsc::R
             }
         }
         if !group.is_empty() {
-            commit(&mut connection, group).await;
-            if let Err(error) = recover(&mut connection, &url).await {
-                tracing::error!(%error, "the writing connection could not be opened again; the store is closed");
-                break;
+            if !commit(&mut connection, group).await {
+                recover(&mut connection, &url).await;
             }
         }
     }
@@ -161,29 +163,35 @@ async fn serve(mut connection: AnyConnection, url: String, mut incoming: mpsc::R
     }
 }
 
-/// Between groups no transaction is open. Where SQLite undid one by itself, the driver still counts it: then the connection is not to be trusted any more.
-async fn recover(connection: &mut AnyConnection, url: &str) -> Result<(), sqlx::Error> {
+/// After a group that failed no transaction may be open. Where SQLite undid one by itself (a full disk), the driver still counts it: then the connection is not to be
+/// trusted any more, and nothing is written until there is a fresh one. Meanwhile the queue fills, and writes are `Overloaded`.
+async fn recover(connection: &mut AnyConnection, url: &str) {
     // A rollback by a dropped transaction is only queued. Asking in order sees it done.
-    if connection.is_in_transaction() {
-        connection.ping().await?;
+    while connection.ping().await.is_err() || connection.is_in_transaction() {
+        tracing::warn!("the writing connection lost its place; opening it again");
+        match super::open_writing(url).await {
+            Ok(fresh) => drop(std::mem::replace(connection, fresh).close().await),
+            Err(error) => {
+                tracing::error!(%error, "the writing connection could not be opened again; trying once more");
+                tokio::time::sleep(REOPEN_PAUSE).await;
+            }
+        }
     }
-    if connection.is_in_transaction() {
-        tracing::warn!("a transaction ended by itself; opening the writing connection again");
-        let fresh = super::open_writing(url).await?;
-        drop(std::mem::replace(connection, fresh).close().await);
-    }
-    Ok(())
 }
 
-/// One transaction for the whole group, then the answers.
-async fn commit(connection: &mut AnyConnection, mut group: Vec<Box<dyn Job>>) {
+/// One transaction for the whole group, then the answers; `false` when it failed as a whole.
+async fn commit(connection: &mut AnyConnection, mut group: Vec<Box<dyn Job>>) -> bool {
     match transact(connection, &mut group).await {
-        Ok(()) => group.into_iter().for_each(Job::settle),
+        Ok(()) => {
+            group.into_iter().for_each(Job::settle);
+            true
+        }
         Err(error) => {
             let error = Arc::new(error);
             for job in group {
                 job.fail(StoreError::Commit(Arc::clone(&error)));
             }
+            false
         }
     }
 }

@@ -247,7 +247,7 @@ impl World {
                 ticket,
             }),
             Entry::Done(reply) => Err(seen(&reply)),
-            Entry::InFlight { .. } => Err(Seen {
+            Entry::InFlight => Err(Seen {
                 status: 409,
                 body: json!({"code": "request_in_flight"}),
             }),
