@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -143,16 +143,18 @@ fn guard(server: &Child) -> Result<Child> {
 }
 
 /// The folder with the servers: `POSTERN_BIN_DIR`, else they are built now (cargo does nothing where they are fresh).
-fn binaries() -> Result<&'static Path> {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    if let Some(folder) = FOLDER.get() {
-        return Ok(folder);
+fn binaries() -> Result<PathBuf> {
+    static FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
+    // Held while building, so that the tests of one process build once.
+    let mut known = FOLDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(folder) = known.as_ref() {
+        return Ok(folder.clone());
     }
     let folder = match env::var_os("POSTERN_BIN_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => build()?,
     };
-    Ok(FOLDER.get_or_init(|| folder))
+    Ok(known.insert(folder).clone())
 }
 
 fn build() -> Result<PathBuf> {

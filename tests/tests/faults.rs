@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_sdk_core::login::{Login, LoginState, StateStream};
+use postern_sdk_core::login::{Login, LoginState, PhoneStep, StateStream};
 use postern_sdk_core::providers::{Provider, ProviderReply};
 use postern_sdk_core::secret::SecretString;
 use postern_sdk_core::session::SessionStatus;
@@ -72,8 +72,9 @@ impl Phone {
         let mut app = self.start(world);
         app.up_to_the_code(world, &self.person).await;
         app.type_code(world, &self.person).await;
-        let LoginState::RegistrationNeeded(_, step) = app.next().await else {
-            panic!("registration was expected");
+        let state = app.next().await;
+        let LoginState::RegistrationNeeded(_, step) = state else {
+            panic!("registration was expected, not {state:?}");
         };
         let password = self.person.login_password.clone().unwrap();
         step.submit(SecretString::from(password)).await.unwrap();
@@ -96,14 +97,16 @@ impl App {
         }
     }
 
-    /// Consent, then the phone number: an SMS has been sent.
-    async fn up_to_the_code(&mut self, world: &World, person: &Person) {
-        let LoginState::Ready(_, step) = self.next().await else {
-            panic!("the buttons were expected");
+    /// Consent: the phone number is asked.
+    async fn up_to_the_phone(&mut self, world: &World, person: &Person) -> PhoneStep {
+        let state = self.next().await;
+        let LoginState::Ready(_, step) = state else {
+            panic!("the buttons were expected, not {state:?}");
         };
         step.choose(Provider::WeChat).await.unwrap();
-        let LoginState::Authorizing(request, step) = self.next().await else {
-            panic!("the way to WeChat was expected");
+        let state = self.next().await;
+        let LoginState::Authorizing(request, step) = state else {
+            panic!("the way to WeChat was expected, not {state:?}");
         };
         let answer = world
             .simulator()
@@ -116,15 +119,23 @@ impl App {
             error_code: Some(answer.err_code),
         };
         step.answer(reply).await.unwrap();
-        let LoginState::PhoneNeeded(_, step) = self.next().await else {
-            panic!("the phone number was expected");
+        let state = self.next().await;
+        let LoginState::PhoneNeeded(_, step) = state else {
+            panic!("the phone number was expected, not {state:?}");
         };
+        step
+    }
+
+    /// Consent, then the phone number: an SMS has been sent.
+    async fn up_to_the_code(&mut self, world: &World, person: &Person) {
+        let step = self.up_to_the_phone(world, person).await;
         step.submit(&person.phone).await.unwrap();
     }
 
     async fn type_code(&mut self, world: &World, person: &Person) {
-        let LoginState::SmsCodeNeeded(_, step) = self.next().await else {
-            panic!("the code was expected");
+        let state = self.next().await;
+        let LoginState::SmsCodeNeeded(_, step) = state else {
+            panic!("the code was expected, not {state:?}");
         };
         let code = world.simulator().newest_code(&person.phone).await.unwrap();
         step.submit(&code).await.unwrap();
@@ -184,13 +195,23 @@ async fn u1_a_process_that_dies_while_its_request_is_under_way_repeats_it_and_se
     let world = World::start().await.unwrap();
     let phone = Phone::of(&world, "unsigned").await;
     let mut app = phone.start(&world);
-    let slow = json!({"party": "sms", "fault": {"kind": "delay", "milliseconds": 700}, "times": 1});
+    let step = app.up_to_the_phone(&world, &phone.person).await;
+    let slow =
+        json!({"party": "sms", "fault": {"kind": "delay", "milliseconds": 1500}, "times": 1});
     world.simulator().fault(&slow).await.unwrap();
-    let dead = tokio::time::timeout(
-        Duration::from_millis(500),
-        app.up_to_the_code(&world, &phone.person),
-    );
-    assert!(dead.await.is_err(), "the SMS was to be under way still");
+    world.simulator().forget_requests().await.unwrap();
+    let number = phone.person.phone.clone();
+    let submitting = tokio::spawn(async move { step.submit(&number).await });
+    // Under way: the network has seen it, and no reply.
+    loop {
+        let seen = world.simulator().gateway_requests().await.unwrap();
+        match seen.first() {
+            Some(request) if request.status.is_none() => break,
+            Some(request) => panic!("it was answered too soon: {request:?}"),
+            None => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    submitting.abort();
     drop(app);
     let mut app = phone.start(&world);
     app.type_code(&world, &phone.person).await;
@@ -274,8 +295,9 @@ async fn no_secret_and_no_phone_number_is_in_any_log_database_or_vault() {
         .await
         .unwrap();
     app.type_code(&world, &phone.person).await;
-    let LoginState::VerificationNeeded(_, step) = app.next().await else {
-        panic!("a proof was expected");
+    let state = app.next().await;
+    let LoginState::VerificationNeeded(_, step) = state else {
+        panic!("a proof was expected, not {state:?}");
     };
     let (card, withdrawal) = (
         phone.person.card_number.clone().unwrap(),
@@ -287,8 +309,9 @@ async fn no_secret_and_no_phone_number_is_in_any_log_database_or_vault() {
     )
     .await
     .unwrap();
-    let LoginState::FaceNeeded(info, step) = app.next().await else {
-        panic!("the face was expected");
+    let state = app.next().await;
+    let LoginState::FaceNeeded(info, step) = state else {
+        panic!("the face was expected, not {state:?}");
     };
     let ticket = world
         .simulator()

@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::{Result, process, programs, repo};
+use crate::programs::{self, cargo};
+use crate::{Result, process, repo};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -16,13 +17,18 @@ pub(crate) struct Options {
 
 /// `cargo xtask bindings`
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let library = ["build", "--package", "postern-bindings", "--lib"];
-    process::stream(programs::cargo(&library).args(options.release.then_some("--release")))?;
-    process::stream(&mut programs::cargo(&[
-        "build",
-        "--package",
-        "uniffi-bindgen",
-    ]))?;
+    // The same selection as the tests': another one has other features, and everything would be built twice.
+    process::stream(&mut cargo(&programs::EVERYTHING))?;
+    if options.release {
+        let library = [
+            "build",
+            "--release",
+            "--package",
+            "postern-bindings",
+            "--lib",
+        ];
+        process::stream(&mut cargo(&library))?;
+    }
     let folder = repo::target().join(if options.release { "release" } else { "debug" });
     generate(&folder)?;
     println!("library: {}", library_in(&folder).display());

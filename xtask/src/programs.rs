@@ -26,9 +26,12 @@ pub(crate) struct TestProgram {
     program: PathBuf,
 }
 
-/// Every program and library of the workspace, dev profile.
+/// Cargo's words for every program and library of the workspace.
+pub(crate) const EVERYTHING: [&str; 4] = ["build", "--workspace", "--lib", "--bins"];
+
+/// Builds everything, dev profile.
 pub(crate) fn build(report: &Report, log: &Path) -> Result<()> {
-    let mut cargo = cargo(&["build", "--workspace", "--lib", "--bins"]);
+    let mut cargo = cargo(&EVERYTHING);
     let status = process::logged(&mut cargo, log, BUILD_LIMIT, report.now_and_then("build"))?;
     process::success(&cargo, status)
 }
