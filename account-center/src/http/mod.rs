@@ -40,3 +40,6 @@ pub struct Call {
     /// `rate_limited`, gives the key back.
     pub ticket: Ticket,
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,10 +147,8 @@ async fn serve(mut connection: AnyConnection, url: String, mut incoming: mpsc::R
                 next = incoming.try_recv().ok();
             }
         }
-        if !group.is_empty() {
-            if !commit(&mut connection, group).await {
-                recover(&mut connection, &url).await;
-            }
+        if !group.is_empty() && !commit(&mut connection, group).await {
+            recover(&mut connection, &url).await;
         }
     }
     incoming.close();

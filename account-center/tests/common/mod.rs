@@ -185,6 +185,20 @@ impl Request {
     }
 }
 
+/// Settings for a database of one's own at the PostgreSQL server of this URL, made with `psql`.
+fn postgres(url: &str) -> String {
+    let name = format!("t{}", random128().replace(['-', '_'], "x").to_lowercase());
+    let made = std::process::Command::new("psql")
+        .args([url, "-qc", &format!("CREATE DATABASE {name}")])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    format!(
+        "[database]\nurl = \"{}/{name}\"\n",
+        url.rsplit_once('/').unwrap().0
+    )
+}
+
 pub struct Server {
     pub base: String,
     pub clock: Arc<TestClock>,
@@ -209,7 +223,11 @@ impl Server {
             listen: Some("127.0.0.1:0".to_owned()),
             public_url: None,
         };
-        let file = format!("mode = \"development\"\n{settings}");
+        // A run over PostgreSQL: an empty database for each server.
+        let database = std::env::var("POSTERN_TEST_POSTGRES")
+            .map(|url| postgres(&url))
+            .unwrap_or_default();
+        let file = format!("mode = \"development\"\n{database}{settings}");
         let config = Config::read(Some(&file), &BTreeMap::new(), &overrides).unwrap();
         let app = App::start(
             config,
