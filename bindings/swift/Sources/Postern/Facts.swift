@@ -1,5 +1,4 @@
-// What is shown: facts of the states. Whole seconds count from the announcement of their state. No type here has a public initializer: only
-// the SDK makes them.
+// What is shown: facts of the states. Whole seconds count from the announcement of their state.
 import Foundation
 internal import PosternFFI
 
@@ -102,16 +101,30 @@ public struct AuthorizationRequest: Sendable, Hashable, Redacted {
     public let scope: String
     /// The attempt's own random value: the answer must bring it back.
     public let state: String
+    /// Whether a new process found this attempt: the provider is not opened again; its answer may be on its way.
+    public let isResumed: Bool
+
+    /// For the tests of adapters; else the SDK makes it.
+    public init(provider: Provider, providerAppID: String, scope: String, state: String, isResumed: Bool = false) {
+        self.provider = provider
+        self.providerAppID = providerAppID
+        self.scope = scope
+        self.state = state
+        self.isResumed = isResumed
+    }
 
     init(_ ffi: FFIAuthorizationRequest) {
-        provider = Provider(ffi.provider)
-        providerAppID = ffi.providerAppId
-        scope = ffi.scope
-        state = ffi.state
+        self.init(
+            provider: Provider(ffi.provider),
+            providerAppID: ffi.providerAppId,
+            scope: ffi.scope,
+            state: ffi.state,
+            isResumed: ffi.resumed
+        )
     }
 
     /// Whom, without the random value.
-    public var description: String { "AuthorizationRequest(\(provider), [redacted])" }
+    public var description: String { "AuthorizationRequest(\(provider), resumed: \(isResumed), [redacted])" }
 }
 
 /// A provider's answer, as its SDK gave it.

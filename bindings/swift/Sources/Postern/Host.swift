@@ -79,12 +79,17 @@ public struct TransportRequest: Sendable, Redacted {
     /// The body's exact bytes, empty for none. They may not be changed: their hash is in the proof.
     public let body: Data
 
+    /// For the tests of transports; else the SDK makes it.
+    public init(method: String, url: URL, headers: [String: String], body: Data) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+    }
+
     init(_ exchange: FFIHTTPExchange) throws {
         guard let url = URL(string: try exchange.url()) else { throw TransportFailure.other }
-        self.url = url
-        method = try exchange.method()
-        headers = try exchange.headers()
-        body = try exchange.body()
+        self.init(method: try exchange.method(), url: url, headers: try exchange.headers(), body: try exchange.body())
     }
 
     /// The method; no more.

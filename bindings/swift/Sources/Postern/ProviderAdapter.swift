@@ -11,11 +11,34 @@ public protocol ProviderAdapter: Sendable {
     @MainActor var isInstalled: Bool { get }
 
     /// Opens the provider's app or page. Returns at once; `reply` hears later what came of it. What it throws counts as the provider's failure.
-    @MainActor func authorize(_ request: AuthorizationRequest, reply: ProviderReplies) throws
+    @MainActor func authorize(_ request: AuthorizationRequest, reply: any ProviderReplies) throws
+
+    /// A new process found the attempt `request`: the person may still be at the provider. It may not be opened again; hand over an answer that is here
+    /// already, or one that comes. By default nothing: the app shows that it waits, and the step's `cancel()` leads back.
+    @MainActor func resume(_ request: AuthorizationRequest, reply: any ProviderReplies) throws
+}
+
+extension ProviderAdapter {
+    /// Nothing.
+    public func resume(_: AuthorizationRequest, reply _: any ProviderReplies) {}
 }
 
 /// Where a ``ProviderAdapter`` says what came of an attempt. The first word counts; a later one, or one for an older attempt, changes nothing.
-public final class ProviderReplies: Sendable, Redacted {
+public protocol ProviderReplies: Sendable {
+    /// The provider's answer, as its SDK gave it.
+    func answered(_ reply: ProviderReply)
+    /// The provider's app is not installed, or too old.
+    func appMissing()
+    /// The app came to the foreground again, and the provider did not answer.
+    func returnedWithoutAnswer()
+    /// The person pressed back; to the buttons.
+    func cancelled()
+}
+
+/// Hands the words to the step.
+private final class StepReplies: ProviderReplies, Redacted {
+    private typealias Word = @Sendable (AuthorizingStep) async throws -> Void
+
     private let step: AuthorizingStep
     private let newest = Locked<Task<Void, Never>?>(nil)
 
@@ -23,31 +46,15 @@ public final class ProviderReplies: Sendable, Redacted {
         self.step = step
     }
 
-    /// The provider's answer, as its SDK gave it.
-    public func answered(_ reply: ProviderReply) {
-        send { step throws(StepError) in try await step.answer(reply) }
-    }
+    func answered(_ reply: ProviderReply) { send { try await $0.answer(reply) } }
+    func appMissing() { send { try await $0.appMissing() } }
+    func returnedWithoutAnswer() { send { try await $0.returnedWithoutAnswer() } }
+    func cancelled() { send { try await $0.cancel() } }
 
-    /// The provider's app is not installed, or too old.
-    public func appMissing() {
-        send { step throws(StepError) in try await step.appMissing() }
-    }
-
-    /// The app came to the foreground again, and the provider did not answer.
-    public func returnedWithoutAnswer() {
-        send { step throws(StepError) in try await step.returnedWithoutAnswer() }
-    }
-
-    /// The person pressed back; to the buttons.
-    public func cancelled() {
-        send { step throws(StepError) in try await step.cancel() }
-    }
-
-    /// What it is.
-    public var description: String { "ProviderReplies" }
+    var description: String { "ProviderReplies" }
 
     /// Each word waits for the one before it: two tasks of their own could overtake each other.
-    private func send(_ word: @escaping @Sendable (AuthorizingStep) async throws(StepError) -> Void) {
+    private func send(_ word: @escaping Word) {
         newest.withLock { newest in
             let before = newest
             newest = Task { [step] in
@@ -77,15 +84,20 @@ final class AdapterDesk: Sendable {
     func hear(_ state: LoginState, isNewest: @escaping @Sendable (AuthorizingStep) -> Bool) {
         guard case .authorizing(let request, let step) = state, let adapter = adapters[request.provider] else { return }
         Task { @MainActor in
-            if isNewest(step) { lead(adapter, request, ProviderReplies(step)) }
+            if isNewest(step) { lead(adapter, request, StepReplies(step)) }
         }
     }
 
     @MainActor
-    private func lead(_ adapter: any ProviderAdapter, _ request: AuthorizationRequest, _ replies: ProviderReplies) {
-        guard adapter.isInstalled else { return replies.appMissing() }
+    private func lead(_ adapter: any ProviderAdapter, _ request: AuthorizationRequest, _ replies: any ProviderReplies) {
         do {
-            try adapter.authorize(request, reply: replies)
+            if request.isResumed {
+                try adapter.resume(request, reply: replies)
+            } else if adapter.isInstalled {
+                try adapter.authorize(request, reply: replies)
+            } else {
+                replies.appMissing()
+            }
         } catch {
             warn("the adapter of \(request.provider) threw \(type(of: error))")
             replies.answered(ProviderReply(state: request.state, errorCode: Self.providerFailed))
