@@ -85,7 +85,11 @@ async fn add_fault(State(world): Shared, Body(rule): Body<Rule>) -> Result<Statu
         return Err(Failure::bad_request(complaint));
     }
     if matches!(rule.fault, Fault::ExpireCodes {}) {
-        world.wechat().expire_codes();
+        match rule.party {
+            Party::Weibo => world.weibo().expire_codes(),
+            Party::Qq => world.qq().expire_codes(),
+            _ => world.wechat().expire_codes(),
+        }
     } else {
         world.faults.add(rule);
     }
@@ -104,9 +108,9 @@ async fn requests(State(world): Shared, RawQuery(query): RawQuery) -> Result<Jso
             return Err(Failure::bad_request("the only parameter is party"));
         }
         let known = Party::deserialize(StrDeserializer::<serde::de::value::Error>::new(&value));
-        party = Some(
-            known.map_err(|_| Failure::bad_request("party: wechat, sms, core, face or gateway"))?,
-        );
+        party = Some(known.map_err(|_| {
+            Failure::bad_request("party: wechat, weibo, qq, sms, core, face or gateway")
+        })?);
     }
     Ok(Json(json!({ "requests": world.requests.list(party) })))
 }

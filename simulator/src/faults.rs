@@ -20,6 +20,10 @@ pub enum Party {
     Core,
     /// The face service.
     Face,
+    /// api.weibo.com and the Weibo app.
+    Weibo,
+    /// graph.qq.com and the QQ app.
+    Qq,
     /// The network in front of the account center.
     Gateway,
 }
@@ -32,8 +36,15 @@ impl Party {
             Self::Sms => "sms",
             Self::Core => "core",
             Self::Face => "face",
+            Self::Weibo => "weibo",
+            Self::Qq => "qq",
             Self::Gateway => "gateway",
         }
+    }
+
+    /// Whether people log in with it.
+    fn is_provider(self) -> bool {
+        matches!(self, Self::Wechat | Self::Weibo | Self::Qq)
     }
 
     /// Paths that play a phone or a human rather than the party's own protocol. A fault without a path leaves them alone.
@@ -41,7 +52,7 @@ impl Party {
         match self {
             Self::Wechat => &["/phone/", "/connect/", "/avatars/"],
             Self::Sms => &["/inbox/"],
-            Self::Face => &["/phone/"],
+            Self::Face | Self::Weibo | Self::Qq => &["/phone/"],
             Self::Core | Self::Gateway => &[],
         }
     }
@@ -57,7 +68,7 @@ pub(crate) enum Fault {
     Status { status: u16, body: Option<Value> },
     /// 200 with an HTML page, as a captive portal gives it.
     Rubbish {},
-    /// WeChat's way to fail: 200 with errcode and errmsg.
+    /// The provider's own way to fail. WeChat: 200 with errcode and errmsg.
     Errcode {
         errcode: i64,
         errmsg: Option<String>,
@@ -66,7 +77,7 @@ pub(crate) enum Fault {
     DropRequest {},
     /// The request is handled or forwarded to its end, then the connection is closed without an answer.
     DropReply {},
-    /// WeChat: every code given so far has expired. Takes effect when it is posted, and is not kept.
+    /// A provider: every code given so far has expired. Takes effect when it is posted, and is not kept.
     ExpireCodes {},
 }
 
@@ -109,8 +120,8 @@ impl Rule {
             return Some("path begins with /");
         }
         match self.fault {
-            Fault::Errcode { .. } | Fault::ExpireCodes {} if self.party != Party::Wechat => {
-                Some("this fault is WeChat's only")
+            Fault::Errcode { .. } | Fault::ExpireCodes {} if !self.party.is_provider() => {
+                Some("this fault is a provider's only")
             }
             Fault::Status { status, .. } if !(200..=599).contains(&status) => {
                 Some("status is from 200 to 599")

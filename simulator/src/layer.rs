@@ -15,7 +15,9 @@ use serde_json::Value;
 use crate::{
     connection::Connection,
     faults::{Fault, Party},
+    qq::QqError,
     wechat::{WeChatError, errcode_reply},
+    weibo::WeiboError,
     world::World,
 };
 
@@ -50,9 +52,7 @@ pub(crate) async fn observe(
         None | Some(Fault::Delay { .. } | Fault::ExpireCodes {}) => next.run(request).await,
         Some(Fault::Status { status, body }) => status_reply(status, body),
         Some(Fault::Rubbish {}) => Html(RUBBISH).into_response(),
-        Some(Fault::Errcode { errcode, errmsg }) => {
-            errcode_reply(&WeChatError::injected(errcode, errmsg))
-        }
+        Some(Fault::Errcode { errcode, errmsg }) => provider_failure(party, &path, errcode, errmsg),
         Some(Fault::DropRequest {}) => return sever(connection.as_ref(), party, "drop_request"),
         Some(Fault::DropReply {}) => {
             // Read to the end, so that whoever answers has really finished.
@@ -65,6 +65,15 @@ pub(crate) async fn observe(
     world.requests.answered(number, status);
     tracing::debug!(party = party.name(), %method, route, status, fault, "answered");
     response
+}
+
+/// The provider's own way to fail.
+fn provider_failure(party: Party, path: &str, errcode: i64, errmsg: Option<String>) -> Response {
+    match party {
+        Party::Weibo => WeiboError::injected(errcode, errmsg).into_response(),
+        Party::Qq => QqError::injected(errcode, errmsg).reply(path),
+        _ => errcode_reply(&WeChatError::injected(errcode, errmsg)),
+    }
 }
 
 fn status_reply(status: u16, body: Option<Value>) -> Response {

@@ -4,6 +4,7 @@
 //! Nothing here ever ships: the passwords, keys and people are invented, and still they are never logged.
 
 mod answer;
+mod book;
 mod connection;
 mod context;
 mod control;
@@ -13,11 +14,15 @@ mod faults;
 mod gateway;
 mod html;
 mod layer;
+mod parameters;
 mod people;
+mod phone;
+mod qq;
 mod requests;
 mod server;
 mod sms;
 mod wechat;
+mod weibo;
 mod world;
 
 pub use context::{Clock, Randomness, SystemClock, SystemRandomness};

@@ -14,7 +14,7 @@ use crate::{
     faults::Party,
     gateway,
     layer::observe,
-    sms, wechat,
+    qq, sms, wechat, weibo,
     world::World,
 };
 
@@ -23,7 +23,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// How long a stop waits for requests under way.
 const GRACE: Duration = Duration::from_secs(3);
 /// What is added to the port base, in the order of [`Addresses`].
-const OFFSETS: [u16; 6] = [0, 1, 2, 3, 4, 10];
+const OFFSETS: [u16; 8] = [0, 1, 2, 3, 4, 5, 6, 10];
 
 /// Where and with what to start.
 pub struct SimulatorConfig {
@@ -62,6 +62,10 @@ pub struct Addresses {
     pub core: String,
     /// The face service.
     pub face: String,
+    /// api.weibo.com and the Weibo app.
+    pub weibo: String,
+    /// graph.qq.com and the QQ app.
+    pub qq: String,
     /// The network in front of the account center.
     pub gateway: String,
 }
@@ -116,14 +120,16 @@ impl Simulator {
             urls.push(format!("http://{}", listener.local_addr().map_err(failed)?));
             listeners.push(listener);
         }
-        let [control, wechat, sms, core, face, gateway] =
-            <[String; 6]>::try_from(urls).expect("one address for each offset, and there are six");
+        let [control, wechat, sms, core, face, weibo, qq, gateway] =
+            <[String; OFFSETS.len()]>::try_from(urls).expect("one address for each offset");
         let addresses = Addresses {
             control,
             wechat,
             sms,
             core,
             face,
+            weibo,
+            qq,
             gateway,
         };
 
@@ -144,6 +150,8 @@ impl Simulator {
             party(Party::Sms, sms::router(Arc::clone(&world))),
             party(Party::Core, core_bank::router(Arc::clone(&world))),
             party(Party::Face, face::router(Arc::clone(&world))),
+            party(Party::Weibo, weibo::router(Arc::clone(&world))),
+            party(Party::Qq, qq::router(Arc::clone(&world))),
             gateway::router(Arc::clone(&world))?.layer(from_fn_with_state(
                 (Arc::clone(&world), Party::Gateway),
                 observe,

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use crate::{
+    book::Book,
     context::{Clock, Randomness},
     core_bank::Core,
     face::Faces,
@@ -28,6 +29,8 @@ pub(crate) struct World {
     pub(crate) requests: Requests,
     people: Mutex<People>,
     wechat: Mutex<WeChat>,
+    weibo: Mutex<Book>,
+    qq: Mutex<Book>,
     inbox: Mutex<Inbox>,
     core: Mutex<Core>,
     faces: Mutex<Faces>,
@@ -58,6 +61,8 @@ impl World {
             requests: Requests::default(),
             people: Mutex::new(people),
             wechat: Mutex::default(),
+            weibo: Mutex::default(),
+            qq: Mutex::default(),
             inbox: Mutex::default(),
             core: Mutex::new(core),
             faces: Mutex::default(),
@@ -94,6 +99,14 @@ impl World {
 
     pub(crate) fn wechat(&self) -> MutexGuard<'_, WeChat> {
         lock(&self.wechat)
+    }
+
+    pub(crate) fn weibo(&self) -> MutexGuard<'_, Book> {
+        lock(&self.weibo)
+    }
+
+    pub(crate) fn qq(&self) -> MutexGuard<'_, Book> {
+        lock(&self.qq)
     }
 
     pub(crate) fn inbox(&self) -> MutexGuard<'_, Inbox> {

@@ -258,7 +258,9 @@ async fn the_program_says_where_it_listens_stops_on_both_signals_and_logs_no_sec
         let file = folder.path().join("ready.json");
         let mut program = program(&["--any-port", "--ready-file", file.to_str().unwrap()]);
         let at = ready(&file).await;
-        for party in ["control", "wechat", "sms", "core", "face", "gateway"] {
+        for party in [
+            "control", "wechat", "sms", "core", "face", "weibo", "qq", "gateway",
+        ] {
             assert!(
                 at[party].as_str().unwrap().starts_with("http://127.0.0.1:"),
                 "{party}"
