@@ -23,7 +23,7 @@ use crate::ports::{
     Endpoint, HttpCustomerDirectory, HttpFaceVerifier, HttpSmsGateway, Outbound, OutboundSettings,
 };
 use crate::problem::Problem;
-use crate::providers::{Connector, ProviderApp, Registry, WeChat, WeChatSettings};
+use crate::providers;
 use crate::sessions::Sessions;
 use crate::store::limits::Limit;
 use crate::store::{Store, StoreError};
@@ -208,7 +208,8 @@ fn assemble(
         context: context.clone(),
         hashing,
         sessions: sessions.clone(),
-        registry: registry(config)?,
+        registry: providers::registry(config, context)
+            .map_err(|error| StartError::Other(error.to_string()))?,
         customers: Arc::new(HttpCustomerDirectory::new(endpoint(config, &config.core)?)),
         face: Arc::new(HttpFaceVerifier::new(endpoint(config, &config.face)?)),
         sms: Arc::new(HttpSmsGateway::new(endpoint(config, &config.sms)?)),
@@ -248,39 +249,6 @@ fn endpoint(config: &Config, party: &Party) -> Result<Endpoint, StartError> {
         party.api_key.clone(),
         outbound,
     ))
-}
-
-/// Which apps there are, and which providers each may use.
-fn registry(config: &Config) -> Result<Registry, StartError> {
-    let settings = OutboundSettings {
-        proxy: config.outbound_proxy.clone(),
-        ..OutboundSettings::default()
-    };
-    let outbound =
-        Outbound::new(&settings).map_err(|error| StartError::Other(error.to_string()))?;
-    let wechat: Arc<dyn Connector> = Arc::new(WeChat::new(
-        WeChatSettings::new(config.wechat_url.clone()),
-        outbound,
-    ));
-    let mut registry = Registry::new();
-    for (app_id, app) in &config.apps {
-        registry = registry.with_app(app_id);
-        for provider in &app.providers {
-            let connector = [&wechat]
-                .into_iter()
-                .find(|connector| connector.provider() == provider.provider);
-            let connector = connector.ok_or_else(|| {
-                StartError::Other(format!("there is no connector for {}", provider.provider))
-            })?;
-            let app = ProviderApp {
-                app_id: provider.app_id.clone(),
-                secret: provider.secret.clone(),
-                platform: provider.platform.clone(),
-            };
-            registry = registry.with_offer(app_id, Arc::clone(connector), app);
-        }
-    }
-    Ok(registry)
 }
 
 /// What the settings say about logins; the rest is as usual.

@@ -27,6 +27,13 @@ impl Asked {
         serde_json::from_slice(&self.body).expect("the body is JSON")
     }
 
+    /// The form in the body, in its order.
+    pub(crate) fn form(&self) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(&self.body)
+            .into_owned()
+            .collect()
+    }
+
     /// The path and the decoded query parameters.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         let url = Url::parse("http://double")

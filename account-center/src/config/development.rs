@@ -8,18 +8,34 @@ use crate::login::wire::Text;
 /// Loopback only.
 pub const LISTEN: &str = "127.0.0.1:8600";
 
-pub(super) const WECHAT_URL: &str = "http://127.0.0.1:8611";
+/// Of each provider: the section of its settings, the simulator's address, its own.
+pub(super) const PROVIDER_URLS: [(&str, &str, &str); 3] = [
+    (
+        "wechat",
+        "http://127.0.0.1:8611",
+        "https://api.weixin.qq.com",
+    ),
+    ("weibo", "http://127.0.0.1:8615", "https://api.weibo.com"),
+    ("qq", "http://127.0.0.1:8616", "https://graph.qq.com"),
+];
 pub(super) const SMS_URL: &str = "http://127.0.0.1:8612";
 pub(super) const CORE_URL: &str = "http://127.0.0.1:8613";
 pub(super) const FACE_URL: &str = "http://127.0.0.1:8614";
 pub(super) const SMS_KEY: &str = "simulator-sms-key";
 pub(super) const CORE_KEY: &str = "simulator-core-key";
 pub(super) const FACE_KEY: &str = "simulator-face-key";
-pub(super) const PLATFORM: &str = "op_postern_bank";
-/// App ids and their secrets.
-pub(super) const WECHAT_APPS: [(&str, &str); 2] = [
+/// WeChat's open-platform account and QQ's developer.
+pub(super) const PLATFORMS: [&str; 2] = ["op_postern_bank", "dev_postern_bank"];
+/// Where the two apps' web pages are.
+const RETURN_TO: [&str; 2] = ["https://bank.example", "https://life.bank.example"];
+/// App ids and their secrets: two apps each at WeChat, Weibo and QQ.
+pub(super) const SIMULATED_APPS: [(&str, &str); 6] = [
     ("wx5b1e0c6a7d000001", "simulator-secret-of-app-1"),
     ("wx5b1e0c6a7d000002", "simulator-secret-of-app-2"),
+    ("3100000001", "simulator-weibo-secret-1"),
+    ("3100000002", "simulator-weibo-secret-2"),
+    ("101900001", "simulator-qq-key-1"),
+    ("101900002", "simulator-qq-key-2"),
 ];
 
 /// What a provider's button has where nothing is written.
@@ -32,34 +48,69 @@ pub(super) struct ProviderDefaults {
 }
 
 /// The providers that this account center speaks to.
-pub(super) fn provider_defaults(name: &str) -> Option<ProviderDefaults> {
-    (name == "wechat").then_some(ProviderDefaults {
+const PROVIDERS: [ProviderDefaults; 3] = [
+    ProviderDefaults {
         provider: "wechat",
         scope: "snsapi_userinfo",
         zh: "微信登录",
         en: "Continue with WeChat",
-    })
+    },
+    ProviderDefaults {
+        provider: "weibo",
+        scope: "",
+        zh: "微博登录",
+        en: "Continue with Weibo",
+    },
+    ProviderDefaults {
+        provider: "qq",
+        scope: "get_user_info",
+        zh: "QQ 登录",
+        en: "Continue with QQ",
+    },
+];
+
+/// What a provider's button has where nothing is written.
+pub(super) fn provider_defaults(name: &str) -> Option<ProviderDefaults> {
+    PROVIDERS.into_iter().find(|one| one.provider == name)
 }
 
-/// The bank's app on two systems (one registration at WeChat), and a second app under the same open-platform account (W5).
+/// Their names, for a fault.
+pub(super) fn provider_names() -> String {
+    PROVIDERS.map(|one| one.provider).join(", ")
+}
+
+/// The bank's app on two systems (one registration at each provider), and a second app under the same open-platform account (W5).
 pub(super) fn apps() -> BTreeMap<String, AppSettings> {
     let app = |index: usize| {
-        let (app_id, secret) = WECHAT_APPS[index];
-        let providers = provider_defaults("wechat")
-            .map(|defaults| ProviderSettings {
+        let providers = PROVIDERS.map(|defaults| {
+            let (app_id, secret) = SIMULATED_APPS[match defaults.provider {
+                "weibo" => 2 + index,
+                "qq" => 4 + index,
+                _ => index,
+            }];
+            ProviderSettings {
                 provider: defaults.provider.to_owned(),
                 app_id: app_id.to_owned(),
                 secret: secret.into(),
-                platform: PLATFORM.to_owned(),
+                platform: match defaults.provider {
+                    "wechat" => PLATFORMS[0].to_owned(),
+                    "qq" => PLATFORMS[1].to_owned(),
+                    _ => String::new(),
+                },
+                redirect_uri: match defaults.provider {
+                    "wechat" => String::new(),
+                    provider => format!("{}/{provider}/callback", RETURN_TO[index]),
+                },
                 scope: defaults.scope.to_owned(),
                 label: Text {
                     zh: defaults.zh.to_owned(),
                     en: defaults.en.to_owned(),
                 },
-            })
-            .into_iter()
-            .collect();
-        AppSettings { providers }
+            }
+        });
+        AppSettings {
+            providers: providers.into(),
+        }
     };
     BTreeMap::from([
         ("bank-android".to_owned(), app(0)),

@@ -87,6 +87,10 @@ pub struct Config {
     pub face_alternative: Text,
     /// WeChat's API: `https://api.weixin.qq.com`.
     pub wechat_url: Url,
+    /// Weibo's API: `https://api.weibo.com`.
+    pub weibo_url: Url,
+    /// QQ's API: `https://graph.qq.com`.
+    pub qq_url: Url,
     /// A forward proxy for requests to the outside.
     pub outbound_proxy: Option<Url>,
     /// The bank's apps, by id.
@@ -163,10 +167,12 @@ pub struct ProviderSettings {
     pub provider: String,
     /// The app's id there (W1).
     pub app_id: String,
-    /// The app's secret there (M2).
+    /// The app's secret there (M2); empty where none is needed.
     pub secret: SecretText,
-    /// The open-platform account that union ids belong to (W2).
+    /// The open-platform account that union ids belong to (W2); empty where there are none.
     pub platform: String,
+    /// Where the provider's page returns to, as registered there; empty where it is not asked for.
+    pub redirect_uri: String,
     /// What the person is asked to consent to.
     pub scope: String,
     /// The button's text.

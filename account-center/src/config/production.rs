@@ -36,11 +36,17 @@ pub(super) fn check(config: &Config, report: &Report) {
             );
         }
     }
-    address(report, "wechat.base_url", &config.wechat_url);
+    for (name, url) in [
+        ("wechat", &config.wechat_url),
+        ("weibo", &config.weibo_url),
+        ("qq", &config.qq_url),
+    ] {
+        address(report, &format!("{name}.base_url"), url);
+    }
     for (app_id, app) in &config.apps {
         for provider in &app.providers {
             let key = |name: &str| format!("apps.{app_id}.{}.{name}", provider.provider);
-            if dev::WECHAT_APPS
+            if dev::SIMULATED_APPS
                 .iter()
                 .any(|(simulated, _)| provider.app_id == *simulated)
             {
@@ -50,7 +56,7 @@ pub(super) fn check(config: &Config, report: &Report) {
                     "Write the app id that the provider gave you.",
                 );
             }
-            if dev::WECHAT_APPS
+            if dev::SIMULATED_APPS
                 .iter()
                 .any(|(_, secret)| provider.secret.same_as(secret))
             {
@@ -60,7 +66,7 @@ pub(super) fn check(config: &Config, report: &Report) {
                     "Write the app secret that the provider gave you.",
                 );
             }
-            if provider.platform == dev::PLATFORM {
+            if dev::PLATFORMS.contains(&provider.platform.as_str()) {
                 report.fault(
                     &key("platform"),
                     "is the simulator's",

@@ -102,16 +102,8 @@ pub(super) fn read(
     );
     let (face, face_alternative) = face(&mut root, development);
 
-    let mut wechat = root.section("wechat");
-    let wechat_url = url(&mut wechat, "base_url", "https://api.weixin.qq.com").or_else(|| {
-        Url::parse(if development {
-            dev::WECHAT_URL
-        } else {
-            "https://api.weixin.qq.com"
-        })
-        .ok()
-    });
-    wechat.end();
+    let [wechat_url, weibo_url, qq_url] =
+        dev::PROVIDER_URLS.map(|urls| provider_url(&mut root, urls, development));
     let mut outbound = root.section("outbound");
     let outbound_proxy = url(&mut outbound, "proxy", "http://proxy.bank.example:3128");
     outbound.end();
@@ -140,6 +132,8 @@ pub(super) fn read(
         face: face?,
         face_alternative,
         wechat_url: wechat_url?,
+        weibo_url: weibo_url?,
+        qq_url: qq_url?,
         outbound_proxy,
         apps,
     })
@@ -387,6 +381,18 @@ fn password_rules(mut section: Section<'_>) -> PasswordRules {
     }
     section.end();
     rules
+}
+
+/// Where a provider is: what is written, else the simulator or the provider itself.
+fn provider_url(
+    root: &mut Section<'_>,
+    (name, simulated, real): (&str, &str, &str),
+    development: bool,
+) -> Option<Url> {
+    let mut section = root.section(name);
+    let written = url(&mut section, "base_url", real);
+    section.end();
+    written.or_else(|| Url::parse(if development { simulated } else { real }).ok())
 }
 
 fn url(section: &mut Section<'_>, key: &str, example: &str) -> Option<Url> {

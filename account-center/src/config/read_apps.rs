@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::Section;
 use super::{AppSettings, ProviderSettings, development as dev};
 use crate::login::wire::Text;
+use crate::secret::SecretText;
 
 pub(super) fn apps(root: &mut Section<'_>, development: bool) -> BTreeMap<String, AppSettings> {
     if !root.has("apps") && development {
@@ -40,7 +41,7 @@ pub(super) fn apps(root: &mut Section<'_>, development: bool) -> BTreeMap<String
                 section.fault(
                     &name,
                     "is not a provider that this account center speaks to",
-                    "Known: wechat.",
+                    format!("Known: {}.", dev::provider_names()),
                 );
             }
         }
@@ -54,11 +55,32 @@ pub(super) fn apps(root: &mut Section<'_>, development: bool) -> BTreeMap<String
 }
 
 fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option<ProviderSettings> {
-    let app_id = section.needed("app_id", "wx0123456789abcdef");
-    let secret = section.needed_secret("secret");
-    let platform = section.needed("platform", "the name of your open-platform account");
-    let scope = section
-        .text("scope")
+    let app_id = section.needed("app_id", "the id that the provider gave to the app");
+    let mut platform = Some(String::new());
+    let mut redirect_uri = Some(String::new());
+    let secret;
+    match defaults.provider {
+        "weibo" => {
+            secret = section.needed_secret("secret");
+            redirect_uri = section.needed("redirect_uri", "https://bank.example/weibo/callback");
+        }
+        "qq" => {
+            // Only a web page's code needs these two; the mobile SDK brings a token.
+            secret = section
+                .secret("secret")
+                .or_else(|| Some(SecretText::default()));
+            redirect_uri = Some(section.text("redirect_uri").unwrap_or_default());
+            platform = section.needed("platform", "the name of your developer account at QQ");
+        }
+        _ => {
+            secret = section.needed_secret("secret");
+            platform = section.needed("platform", "the name of your open-platform account");
+        }
+    }
+    // Weibo gives what a login needs without asking for more.
+    let scope = Some(defaults.provider)
+        .filter(|provider| *provider != "weibo")
+        .and_then(|_| section.text("scope"))
         .unwrap_or_else(|| defaults.scope.to_owned());
     let label = Text {
         zh: section
@@ -74,6 +96,7 @@ fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option
         app_id: app_id?,
         secret: secret?,
         platform: platform?,
+        redirect_uri: redirect_uri?,
         scope,
         label,
     })

@@ -32,6 +32,8 @@ fn example() -> (tempfile::TempDir, String) {
         ("core-key", "b"),
         ("face-key", "c"),
         ("wechat-secret", "d"),
+        ("weibo-secret", "e"),
+        ("qq-key", "f"),
         ("database-url", "postgres://u:p@db/postern"),
     ] {
         std::fs::write(folder.path().join(name), content).unwrap();
@@ -187,6 +189,21 @@ fn production_refuses_the_simulator_and_plain_http() {
             "# base_url = \"https://api.weixin.qq.com\"",
             "base_url = \"http://[::1]:8611\"",
             "wechat.base_url",
+        ),
+        (
+            "# base_url = \"https://graph.qq.com\"",
+            "base_url = \"http://qq.example\"",
+            "qq.base_url",
+        ),
+        (
+            "0123456789\"",
+            "3100000001\"",
+            "apps.bank-android.weibo.app_id",
+        ),
+        (
+            "dev_bank",
+            "dev_postern_bank",
+            "apps.bank-android.qq.platform",
         ),
         (
             "wx0123456789abcdef",

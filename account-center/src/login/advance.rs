@@ -2,6 +2,7 @@
 //! outside (a face session) is fetched with no transaction open, and then all is decided anew.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_server_security::access_token::Acr;
 
@@ -43,6 +44,8 @@ pub(super) enum Position {
         app_id: String,
         /// The credential's name in `used_credentials`.
         credential: String,
+        /// How long it is remembered there.
+        memory: Duration,
         /// The row of an identity that was kept.
         kept: String,
         /// The credential is marked as used already, by the login that was kept.
@@ -216,9 +219,13 @@ impl Work {
             Position::New {
                 app_id,
                 credential,
+                memory,
                 kept,
                 spent,
-            } => self.start(tx, app_id, credential, kept, *spent).await?,
+            } => {
+                self.start(tx, app_id, (credential, *memory), kept, *spent)
+                    .await?
+            }
             Position::At { present, bucket } => {
                 let held = self.engine.hold(tx, present).await?;
                 if let Some(bucket) = bucket {
@@ -292,7 +299,7 @@ impl Work {
         &self,
         tx: &mut Tx,
         app_id: &str,
-        credential: &str,
+        (credential, memory): (&str, Duration),
         kept: &str,
         spent: bool,
     ) -> Result<Present, Problem> {
@@ -304,13 +311,7 @@ impl Work {
             // Whoever deletes the kept row goes on with it; a second request finds nothing.
             logins::lock(tx, kept).await?.ok_or_else(used_before)?;
             logins::delete(tx, kept).await?;
-        } else if !limits::spend_credential(
-            tx,
-            credential,
-            now.plus(parts.policy.credential_memory),
-        )
-        .await?
-        {
+        } else if !limits::spend_credential(tx, credential, now.plus(memory)).await? {
             return Err(used_before());
         }
         let state = LoginState {

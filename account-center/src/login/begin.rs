@@ -1,6 +1,7 @@
 //! Begins a login: exchanges the provider's credential and looks for the account that the identity is bound to (L2, W7).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::advance::{Known, Position};
 use super::decision::Progress;
@@ -12,8 +13,7 @@ use crate::http::reply::Reply;
 use crate::identity::KnownIdentity;
 use crate::keys::Purpose;
 use crate::problem::{Code, Problem};
-use crate::providers::{ExchangeError, Offer};
-use crate::secret::SecretText;
+use crate::providers::{Credential, ExchangeError, Offer};
 use crate::store::logins::{self, LoginRow};
 use crate::store::{StoreError, limits};
 
@@ -28,11 +28,16 @@ impl Engine {
         if !registry.knows(&app_id) {
             return Err(Problem::new(Code::AppUnknown).pointer("/app_id"));
         }
-        let offer = registry.offer(&app_id, &start.provider).ok_or_else(|| {
-            Problem::new(Code::NotOfferedHere).pointer("/start/provider/provider")
-        })?;
+        let (offer, credential) = start
+            .into_parts()
+            .and_then(|(provider, credential)| {
+                Some((registry.offer(&app_id, provider)?, credential))
+            })
+            .ok_or_else(|| {
+                Problem::new(Code::NotOfferedHere).pointer("/start/provider/provider")
+            })?;
 
-        let begun = Begun::new(self, call, &app_id, offer, &start.code);
+        let begun = Begun::new(self, call, &app_id, offer, &credential);
         let (identity, spent) = match self.earlier(&begun).await? {
             Earlier::Kept(identity) => (identity, true),
             Earlier::Used => {
@@ -40,7 +45,7 @@ impl Engine {
                     Problem::new(Code::ProviderCodeInvalid).detail("this code was used before")
                 );
             }
-            Earlier::Nothing => (self.exchange(offer, &start.code).await?, false),
+            Earlier::Nothing => (self.exchange(offer, &credential).await?, false),
         };
         let known = Known {
             identity,
@@ -53,6 +58,7 @@ impl Engine {
         let position = Position::New {
             app_id,
             credential: begun.credential.clone(),
+            memory: begun.memory,
             kept: begun.kept.clone(),
             spent,
         };
@@ -77,8 +83,12 @@ impl Engine {
         result
     }
 
-    async fn exchange(&self, offer: &Offer, code: &SecretText) -> Result<KnownIdentity, Problem> {
-        let exchange = offer.connector.exchange(&offer.app, code);
+    async fn exchange(
+        &self,
+        offer: &Offer,
+        credential: &Credential,
+    ) -> Result<KnownIdentity, Problem> {
+        let exchange = offer.connector.exchange(&offer.app, credential);
         let identity = match tokio::time::timeout(self.parts.policy.exchange_limit, exchange).await
         {
             Ok(result) => result.map_err(exchange_problem)?,
@@ -139,10 +149,7 @@ impl Engine {
             created_at: now,
             expires_at: now.plus(self.parts.policy.lifetime),
         };
-        let (credential, until) = (
-            begun.credential.clone(),
-            now.plus(self.parts.policy.credential_memory),
-        );
+        let (credential, until) = (begun.credential.clone(), now.plus(begun.memory));
         let kept = self
             .parts
             .store
@@ -167,20 +174,32 @@ struct Begun {
     app_id: String,
     device_key: String,
     credential: String,
+    /// How long the credential is remembered.
+    memory: Duration,
     kept: String,
 }
 
 impl Begun {
-    fn new(engine: &Engine, call: &Call, app_id: &str, offer: &Offer, code: &SecretText) -> Self {
+    fn new(
+        engine: &Engine,
+        call: &Call,
+        app_id: &str,
+        offer: &Offer,
+        credential: &Credential,
+    ) -> Self {
         let keys = &engine.parts.keys;
-        let credential = keys.name(
-            Purpose::ProviderCredential,
-            &[
-                offer.connector.provider().as_bytes(),
-                offer.app.app_id.as_bytes(),
-                code.expose().as_bytes(),
-            ],
-        );
+        let (kind, secret): (&[&[u8]], _) = match credential {
+            Credential::Code(code) => (&[], code),
+            Credential::AccessToken(token) => (&[b"access_token"], token),
+        };
+        let mut parts: Vec<&[u8]> = vec![
+            offer.connector.provider().as_bytes(),
+            offer.app.app_id.as_bytes(),
+        ];
+        parts.extend(kind);
+        parts.push(secret.expose().as_bytes());
+        let credential = keys.name(Purpose::ProviderCredential, &parts);
+        let policy = &engine.parts.policy;
         let device_key = call.device_key.as_str().to_owned();
         let kept = keys.name(
             Purpose::ProviderCredential,
@@ -195,6 +214,9 @@ impl Begun {
             app_id: app_id.to_owned(),
             device_key,
             credential,
+            memory: policy
+                .credential_memory
+                .max(offer.connector.credential_memory()),
             kept,
         }
     }

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::wire::{
-    Answer, AnswerRequest, BeginRequest, CardAnswer, FaceAnswer, LoginRequest, Nothing,
-    ProviderStart, RegistrationAnswer, SealedField, Start,
+    AccessTokenStart, Answer, AnswerRequest, BeginRequest, CardAnswer, CodeStart, FaceAnswer,
+    LoginRequest, Nothing, ProviderStart, QqStart, RegistrationAnswer, SealedField, Start,
 };
 use crate::http::json;
 use crate::problem::Problem;
@@ -61,12 +61,27 @@ impl LoginRequest {
 fn start(mut start: Object) -> Result<Start, Refused> {
     let mut provider = start.object("provider")?;
     start.end()?;
-    let begun = Start::Provider(ProviderStart {
-        provider: provider.text("provider")?,
-        code: provider.secret("code")?,
-    });
+    let name = provider.text("provider")?;
+    let begun = match name.as_str() {
+        "wechat" => ProviderStart::WeChat(code_start(&mut provider)?),
+        "weibo" => ProviderStart::Weibo(code_start(&mut provider)?),
+        "qq" if provider.has("access_token") => {
+            ProviderStart::Qq(QqStart::AccessToken(AccessTokenStart {
+                access_token: provider.secret("access_token")?,
+            }))
+        }
+        "qq" => ProviderStart::Qq(QqStart::Code(code_start(&mut provider)?)),
+        // Not offered, whatever comes with it.
+        _ => return Ok(Start::Provider(ProviderStart::Unknown)),
+    };
     provider.end()?;
-    Ok(begun)
+    Ok(Start::Provider(begun))
+}
+
+fn code_start(provider: &mut Object) -> Result<CodeStart, Refused> {
+    Ok(CodeStart {
+        code: provider.secret("code")?,
+    })
 }
 
 fn answer(mut answer: Object) -> Result<Answer, Refused> {
@@ -210,6 +225,7 @@ impl Object {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::providers::Credential;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -225,14 +241,66 @@ mod tests {
             panic!("not a beginning")
         };
         let Start::Provider(start) = begin.start;
+        let (provider, credential) = start.into_parts().unwrap();
         assert_eq!(
             (
                 begin.app_id.as_str(),
-                start.provider.as_str(),
-                start.code.expose()
+                provider,
+                credential.secret().expose()
             ),
             ("a", "wechat", "0815")
         );
+    }
+
+    #[test]
+    fn each_provider_brings_what_its_sdk_gives_and_nothing_else() {
+        let start = |start: Value| read(&json!({"app_id": "a", "start": {"provider": start}}));
+        let parts = |value: Value| match start(value).unwrap() {
+            LoginRequest::Begin(BeginRequest {
+                start: Start::Provider(start),
+                ..
+            }) => start.into_parts(),
+            LoginRequest::Answer(_) => panic!("not a beginning"),
+        };
+        assert!(matches!(
+            parts(json!({"provider": "weibo", "code": "c"})),
+            Some(("weibo", Credential::Code(code))) if code.expose() == "c"
+        ));
+        assert!(matches!(
+            parts(json!({"provider": "qq", "code": "c"})),
+            Some(("qq", Credential::Code(_)))
+        ));
+        assert!(matches!(
+            parts(json!({"provider": "qq", "access_token": "t"})),
+            Some(("qq", Credential::AccessToken(token))) if token.expose() == "t"
+        ));
+        assert!(parts(json!({"provider": "myspace", "anything": 1})).is_none());
+        for (bad, pointer) in [
+            (
+                json!({"provider": "wechat", "access_token": "t"}),
+                "/start/provider/code",
+            ),
+            (
+                json!({"provider": "weibo", "access_token": "t"}),
+                "/start/provider/code",
+            ),
+            (json!({"provider": "qq"}), "/start/provider/code"),
+            (
+                json!({"provider": "qq", "access_token": 1}),
+                "/start/provider/access_token",
+            ),
+            (
+                json!({"provider": "qq", "access_token": "t", "code": "c"}),
+                "/start/provider/code",
+            ),
+            (
+                json!({"provider": "qq", "access_token": "t", "openid": "o"}),
+                "/start/provider/openid",
+            ),
+            (json!({"provider": 1}), "/start/provider/provider"),
+        ] {
+            assert_eq!(start(bad.clone()).unwrap_err().pointer, pointer, "{bad}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::identity::AccountView;
+use crate::providers::Credential;
 use crate::secret::SecretText;
 use crate::sessions::SessionGrant;
 
@@ -60,15 +61,62 @@ pub enum Start {
     Provider(ProviderStart),
 }
 
-/// A provider's credential.
+/// A provider's credential: for each provider what its SDK gives.
+#[derive(Debug, ToSchema)]
+#[serde(tag = "provider", rename_all = "lowercase")]
+pub enum ProviderStart {
+    /// WeChat's code.
+    WeChat(CodeStart),
+    /// Weibo's code.
+    Weibo(CodeStart),
+    /// QQ's access token, from its mobile SDK, or a web page's code.
+    Qq(QqStart),
+    /// Any other, which is not offered.
+    #[serde(skip)]
+    Unknown,
+}
+
+/// An authorization code.
 #[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ProviderStart {
-    /// Its name: `wechat`.
-    pub provider: String,
-    /// Its code.
+pub struct CodeStart {
+    /// The code.
     #[schema(value_type = String)]
     pub code: SecretText,
+}
+
+/// An access token.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessTokenStart {
+    /// The access token.
+    #[schema(value_type = String)]
+    pub access_token: SecretText,
+}
+
+/// What QQ gives: exactly one of these.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub enum QqStart {
+    /// To the mobile SDK.
+    AccessToken(AccessTokenStart),
+    /// To a web page.
+    Code(CodeStart),
+}
+
+impl ProviderStart {
+    /// The provider's name and its credential.
+    pub fn into_parts(self) -> Option<(&'static str, Credential)> {
+        Some(match self {
+            Self::WeChat(start) => ("wechat", Credential::Code(start.code)),
+            Self::Weibo(start) => ("weibo", Credential::Code(start.code)),
+            Self::Qq(QqStart::Code(start)) => ("qq", Credential::Code(start.code)),
+            Self::Qq(QqStart::AccessToken(start)) => {
+                ("qq", Credential::AccessToken(start.access_token))
+            }
+            Self::Unknown => return None,
+        })
+    }
 }
 
 /// An answer: exactly one of these.

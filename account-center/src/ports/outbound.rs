@@ -84,6 +84,15 @@ impl Outbound {
         self.send(self.client.get(url).query(query)).await
     }
 
+    /// POST with these parameters as a form.
+    pub async fn post_form(
+        &self,
+        url: Url,
+        form: &[(&str, &str)],
+    ) -> Result<OutboundReply, PortError> {
+        self.send(self.client.post(url).form(form)).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<OutboundReply, PortError> {
         let mut reply = request.send().await.map_err(|error| unavailable(&error))?;
         let status = reply.status();

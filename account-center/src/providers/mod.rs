@@ -1,18 +1,28 @@
 //! Connectors: a provider's credential to a provider identity (W1, W2). A provider is one file here and one line in the configuration; the login's steps do
 //! not change.
 
+mod assemble;
+pub mod breaker;
+mod call;
+mod qq;
 mod registry;
 mod wechat;
+mod weibo;
 
 use std::fmt;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::secret::SecretText;
 
+pub use assemble::registry;
+pub use qq::Qq;
 pub use registry::{Offer, Registry};
 pub use wechat::{WeChat, WeChatSettings};
+pub use weibo::Weibo;
 
 /// What protects a provider's credential on its way through the phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +34,7 @@ pub enum CredentialKind {
 }
 
 /// The bank's app as the provider knows it (W1). The secret stays on the server (M2).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ProviderApp {
     /// The provider's app id, as itself.
     pub app_id: String,
@@ -32,6 +42,52 @@ pub struct ProviderApp {
     pub secret: SecretText,
     /// The open-platform account that this app belongs to: union ids are one within it (W2, W3).
     pub platform: String,
+    /// Where the provider's page returns to, as registered there; empty where it is not asked for.
+    pub redirect_uri: String,
+}
+
+/// What the phone brings of a provider.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// An authorization code.
+    Code(SecretText),
+    /// An access token that the provider gave to the app itself (QQ's mobile SDK).
+    AccessToken(SecretText),
+}
+
+impl Credential {
+    /// The secret in it.
+    pub fn secret(&self) -> &SecretText {
+        match self {
+            Self::Code(secret) | Self::AccessToken(secret) => secret,
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<&str> for Credential {
+    fn from(code: &str) -> Self {
+        Self::Code(code.into())
+    }
+}
+
+/// Where a provider is.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Its base address.
+    pub base: Url,
+    /// Pause before a request is repeated that was not performed; doubled each time.
+    pub pause: Duration,
+}
+
+impl ApiSettings {
+    /// With the usual pause.
+    pub fn new(base: Url) -> Self {
+        Self {
+            base,
+            pause: Duration::from_millis(100),
+        }
+    }
 }
 
 /// What a provider shows of a person (M6).
@@ -41,6 +97,30 @@ pub struct Profile {
     pub nickname: Option<String>,
     /// Address of a picture.
     pub avatar_url: Option<String>,
+}
+
+impl Profile {
+    /// Only what can be shown safely: no control characters, no endless names, pictures from the web.
+    pub(crate) fn shown(nickname: Option<&str>, avatar_url: Option<&str>) -> Self {
+        let nickname = nickname
+            .map(|name| {
+                name.chars()
+                    .filter(|c| !c.is_control())
+                    .take(64)
+                    .collect::<String>()
+            })
+            .filter(|name| !name.trim().is_empty());
+        let avatar_url = avatar_url
+            .filter(|url| {
+                url.len() <= 512
+                    && Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+            })
+            .map(str::to_owned);
+        Self {
+            nickname,
+            avatar_url,
+        }
+    }
 }
 
 /// Who somebody is at a provider (W1). Open id, subject and profile are personal: `Debug` hides them.
@@ -100,10 +180,14 @@ pub trait Connector: Send + Sync {
     fn provider(&self) -> &'static str;
     /// What protects its credential.
     fn credential_kind(&self) -> CredentialKind;
+    /// How long an accepted credential has to be remembered at least, so that it serves once: as long as the provider takes it.
+    fn credential_memory(&self) -> Duration {
+        Duration::from_hours(24)
+    }
     /// Exchanges a credential for an identity (M2). Tokens of the provider are not kept.
     fn exchange<'a>(
         &'a self,
         app: &'a ProviderApp,
-        credential: &'a SecretText,
+        credential: &'a Credential,
     ) -> BoxFuture<'a, Result<ProviderIdentity, ExchangeError>>;
 }

@@ -9,14 +9,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{Connector, CredentialKind, ExchangeError, Profile, ProviderApp, ProviderIdentity};
+use super::call::acceptable;
+use super::{
+    Connector, Credential, CredentialKind, ExchangeError, Profile, ProviderApp, ProviderIdentity,
+};
 use crate::ports::{Outbound, PortError};
 use crate::secret::SecretText;
 
 /// WeChat's name on the wire.
 const NAME: &str = "wechat";
-/// A code, an open id or a union id is never longer: what is, is not looked at.
-const ID_LIMIT: usize = 256;
 /// How often a request that WeChat was too busy for is made in all.
 const TRIES: u32 = 3;
 
@@ -125,8 +126,11 @@ impl WeChat {
     async fn identify(
         &self,
         app: &ProviderApp,
-        code: &SecretText,
+        credential: &Credential,
     ) -> Result<ProviderIdentity, ExchangeError> {
+        let Credential::Code(code) = credential else {
+            return Err(ExchangeError::CredentialInvalid("not a code".into()));
+        };
         if !acceptable(code.expose()) {
             return Err(ExchangeError::CredentialInvalid(
                 "not of a code's form".into(),
@@ -209,14 +213,10 @@ impl Connector for WeChat {
     fn exchange<'a>(
         &'a self,
         app: &'a ProviderApp,
-        credential: &'a SecretText,
+        credential: &'a Credential,
     ) -> BoxFuture<'a, Result<ProviderIdentity, ExchangeError>> {
         Box::pin(self.identify(app, credential))
     }
-}
-
-fn acceptable(id: &str) -> bool {
-    (1..=ID_LIMIT).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
 }
 
 enum Failure {
@@ -286,25 +286,8 @@ struct User {
 }
 
 impl User {
-    /// Only what can be shown safely: no control characters, no endless names, pictures from the web.
     fn profile(self) -> Profile {
-        let nickname = self
-            .nickname
-            .map(|name| {
-                name.chars()
-                    .filter(|c| !c.is_control())
-                    .take(64)
-                    .collect::<String>()
-            })
-            .filter(|name| !name.trim().is_empty());
-        let avatar_url = self.headimgurl.filter(|url| {
-            url.len() <= 512
-                && Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-        });
-        Profile {
-            nickname,
-            avatar_url,
-        }
+        Profile::shown(self.nickname.as_deref(), self.headimgurl.as_deref())
     }
 }
 

@@ -14,6 +14,7 @@ fn app() -> ProviderApp {
         app_id: "wx1".into(),
         secret: "the-app-secret".into(),
         platform: "op1".into(),
+        redirect_uri: String::new(),
     }
 }
 

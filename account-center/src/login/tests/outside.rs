@@ -13,7 +13,7 @@ use crate::ports::{
     PortError, ProofResult, SmsGateway, TicketResult,
 };
 use crate::providers::{
-    Connector, CredentialKind, ExchangeError, Profile, ProviderApp, ProviderIdentity,
+    Connector, Credential, CredentialKind, ExchangeError, Profile, ProviderApp, ProviderIdentity,
 };
 use crate::secret::SecretText;
 
@@ -196,14 +196,14 @@ impl Connector for FakeWeChat {
     fn exchange<'a>(
         &'a self,
         app: &'a ProviderApp,
-        credential: &'a SecretText,
+        credential: &'a Credential,
     ) -> BoxFuture<'a, Result<ProviderIdentity, ExchangeError>> {
         Box::pin(async move {
             let outside = &self.0;
             if is(&outside.provider_down) {
                 return Err(ExchangeError::Unavailable("down".into()));
             }
-            let code = credential.expose();
+            let code = credential.secret().expose();
             let person = outside.codes.lock().unwrap().get(code).cloned();
             let person =
                 person.ok_or_else(|| ExchangeError::CredentialInvalid("errcode 40029".into()))?;

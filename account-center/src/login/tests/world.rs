@@ -136,6 +136,7 @@ impl World {
             app_id: app_id.into(),
             secret: "s".into(),
             platform: platform.into(),
+            redirect_uri: String::new(),
         };
         let registry = Registry::new()
             .with_app("bank-web")
