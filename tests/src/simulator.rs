@@ -24,6 +24,10 @@ pub struct Addresses {
     pub core: String,
     /// Face recognition.
     pub face: String,
+    /// Weibo.
+    pub weibo: String,
+    /// QQ.
+    pub qq: String,
     /// The network between the SDK and the account center.
     pub gateway: String,
 }

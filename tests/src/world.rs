@@ -148,6 +148,8 @@ fn start_account_center(addresses: &Addresses, folder: &Path) -> Result<Server> 
     ];
     let settings = [
         ("POSTERN_WECHAT__BASE_URL", addresses.wechat.as_str()),
+        ("POSTERN_WEIBO__BASE_URL", &addresses.weibo),
+        ("POSTERN_QQ__BASE_URL", &addresses.qq),
         ("POSTERN_SMS__BASE_URL", &addresses.sms),
         ("POSTERN_CORE__BASE_URL", &addresses.core),
         ("POSTERN_FACE__BASE_URL", &addresses.face),

@@ -1,0 +1,185 @@
+//! A phone without an SDK: its key, its proofs, its sealed fields.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use postern_server_security::Thumbprint;
+use postern_server_security::sealing::{Place, Recipient, seal};
+use postern_tests::{Person, World};
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde_json::{Value, json};
+
+pub(crate) struct Phone {
+    key: EcdsaKeyPair,
+    http: reqwest::Client,
+    account_center: String,
+    app_id: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Seen {
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16, code: &str) {
+        let found = (self.status, self.body["code"].as_str().unwrap_or_default());
+        assert_eq!(found, (status, code), "{self:?}");
+    }
+}
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn random128() -> String {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).unwrap();
+    b64(bytes)
+}
+
+impl Phone {
+    pub(crate) fn of(world: &World) -> Self {
+        let random = SystemRandom::new();
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            key: EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            account_center: world.env().account_center.clone(),
+            app_id: world.env().app_id.clone(),
+        }
+    }
+
+    fn jwk(&self) -> Value {
+        let point = self.key.public_key().as_ref();
+        json!({"kty": "EC", "crv": "P-256", "x": b64(&point[1..33]), "y": b64(&point[33..])})
+    }
+
+    fn thumbprint(&self) -> Thumbprint {
+        let jwk = self.jwk();
+        let (x, y) = (&jwk["x"], &jwk["y"]);
+        let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":{x},"y":{y}}}"#);
+        Thumbprint::parse(&b64(digest(&SHA256, canonical.as_bytes()))).unwrap()
+    }
+
+    /// The options, and a nonce.
+    async fn options(&self) -> (Value, String) {
+        let url = format!(
+            "{}/v1/apps/{}/login-options",
+            self.account_center, self.app_id
+        );
+        let reply = self.http.get(url).send().await.unwrap();
+        let nonce = reply.headers()["dpop-nonce"].to_str().unwrap().to_owned();
+        (reply.json().await.unwrap(), nonce)
+    }
+
+    /// A POST with a proof.
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> Seen {
+        let (_, nonce) = self.options().await;
+        let url = format!("{}{path}", self.account_center);
+        let body = body.to_string();
+        let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk()});
+        let claims = json!({"jti": random128(), "htm": "POST", "htu": url, "iat": 1, "nonce": nonce, "bh": b64(digest(&SHA256, body.as_bytes()))});
+        let signed = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
+        let signature = self
+            .key
+            .sign(&SystemRandom::new(), signed.as_bytes())
+            .unwrap();
+        let reply = self
+            .http
+            .post(url)
+            .header("content-type", "application/json")
+            .header("dpop", format!("{signed}.{}", b64(signature)))
+            .header("idempotency-key", key)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        Seen {
+            status: reply.status().as_u16(),
+            body: reply.json().await.unwrap(),
+        }
+    }
+
+    /// Asks an app on the phone.
+    pub(crate) async fn ask(&self, url: &str, body: &Value) -> Value {
+        let request = self.http.post(url).body(body.to_string());
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Begins a login with a provider's credential.
+    pub(crate) async fn begin(&self, provider: &Value) -> Seen {
+        let body = json!({"app_id": self.app_id, "start": {"provider": provider}});
+        self.post("/v1/login", &random128(), &body).await
+    }
+
+    /// L4, L6: a new unsigned person's whole login; the reply with the session.
+    pub(crate) async fn register(&self, world: &World, person: &Person, provider: &Value) -> Value {
+        let begun = self.begin(provider).await;
+        assert_eq!(begun.body["next"]["step"], "phone", "{begun:?}");
+        let asked = self
+            .answer(&begun.body, &json!({"phone": person.phone}))
+            .await;
+        assert_eq!(asked["next"]["step"], "sms_code", "{asked}");
+        let code = world.simulator().newest_code(&person.phone).await.unwrap();
+        let asked = self.answer(&asked, &json!({"sms_code": code})).await;
+        assert_eq!(asked["next"]["step"], "registration", "{asked}");
+        let key = random128();
+        let password = self.sealed(&asked, &key, "Str0ng-enough").await;
+        let answer = json!({"registration": {"login_password": {"sealed": password}}});
+        let done = self.answer_as(&key, &asked, &answer).await;
+        assert_eq!(done["next"]["step"], "done", "{done}");
+        done
+    }
+
+    async fn answer(&self, present: &Value, answer: &Value) -> Value {
+        self.answer_as(&random128(), present, answer).await
+    }
+
+    async fn answer_as(&self, key: &str, present: &Value, answer: &Value) -> Value {
+        let body =
+            json!({"login": present["login"], "step_id": present["step_id"], "answer": answer});
+        self.post("/v1/login", key, &body).await.body
+    }
+
+    /// A new login password, sealed to the first key of the list.
+    async fn sealed(&self, present: &Value, key: &str, password: &str) -> String {
+        let (options, _) = self.options().await;
+        let payload = options["key_list"].as_str().unwrap().split('.').nth(1);
+        let list: Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.unwrap()).unwrap()).unwrap();
+        let first = &list["sealing_keys"][0];
+        let public = URL_SAFE_NO_PAD
+            .decode(first["public_key"].as_str().unwrap())
+            .unwrap();
+        let recipient = Recipient {
+            issuer: options["issuer"].as_str().unwrap(),
+            app_id: &self.app_id,
+        };
+        let place = Place {
+            device_key: &self.thumbprint(),
+            idempotency_key: key,
+            path: "/v1/login",
+            field: "registration.login_password",
+            login_handle: present["login"].as_str().unwrap(),
+            step_id: present["step_id"].as_str().unwrap(),
+        };
+        let kid = first["kid"].as_str().unwrap();
+        let public: [u8; 32] = public.try_into().unwrap();
+        seal(
+            kid,
+            &public,
+            password,
+            &recipient,
+            &place,
+            &SystemRandom::new(),
+        )
+        .unwrap()
+    }
+}
