@@ -42,12 +42,12 @@ class KeystoreDeviceKeyTest {
 
     /** Checks as a server would: from the 65 bytes alone. */
     private fun verifies(point: ByteArray, message: ByteArray, signature: ByteArray): Boolean {
-        val curve = AlgorithmParameters.getInstance("EC", "SunEC").apply { init(ECGenParameterSpec("secp256r1")) }
+        val curve = AlgorithmParameters.getInstance("EC", "BC").apply { init(ECGenParameterSpec("secp256r1")) }
             .getParameterSpec(ECParameterSpec::class.java)
         val x = BigInteger(1, point.copyOfRange(1, 33))
         val y = BigInteger(1, point.copyOfRange(33, 65))
-        val key = KeyFactory.getInstance("EC", "SunEC").generatePublic(ECPublicKeySpec(ECPoint(x, y), curve))
-        return Signature.getInstance("SHA256withECDSA", "SunEC").run {
+        val key = KeyFactory.getInstance("EC", "BC").generatePublic(ECPublicKeySpec(ECPoint(x, y), curve))
+        return Signature.getInstance("SHA256withECDSA", "BC").run {
             initVerify(key)
             update(message)
             verify(signature)

@@ -86,7 +86,7 @@ internal object SoftwareKeystore {
         override fun generateKeyPair(): KeyPair {
             failure?.let { throw it }
             if (spec.isStrongBoxBacked) strongBox()
-            val pair = KeyPairGenerator.getInstance("EC", "SunEC").apply { initialize(spec.algorithmParameterSpec as ECGenParameterSpec) }.generateKeyPair()
+            val pair = KeyPairGenerator.getInstance("EC", "BC").apply { initialize(spec.algorithmParameterSpec as ECGenParameterSpec) }.generateKeyPair()
             entries[spec.keystoreAlias] = Entry(pair.private, PublicHalf(pair.public), spec)
             return pair
         }
@@ -116,13 +116,13 @@ internal object SoftwareKeystore {
             entries.remove(alias)
         }
 
-        override fun engineContainsAlias(alias: String): Boolean = alias in entries
+        override fun engineContainsAlias(alias: String): Boolean = entries.containsKey(alias)
 
         override fun engineAliases(): Enumeration<String> = Collections.enumeration(entries.keys)
 
         override fun engineSize(): Int = entries.size
 
-        override fun engineIsKeyEntry(alias: String): Boolean = alias in entries
+        override fun engineIsKeyEntry(alias: String): Boolean = entries.containsKey(alias)
 
         override fun engineIsCertificateEntry(alias: String): Boolean = false
 
