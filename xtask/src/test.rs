@@ -49,6 +49,8 @@ enum Suite {
     E2e,
     /// The Kotlin package: facade, traps, scenarios
     Kotlin,
+    /// The Android module under Robolectric: Keystore, WeChat's own classes
+    Android,
     /// The Swift package: facade, traps, scenarios
     Swift,
     /// Snapshots of the generated Kotlin and Swift API
@@ -60,13 +62,14 @@ enum Suite {
 }
 
 impl Suite {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Clippy,
         Self::Rust,
         Self::AccountCenter,
         Self::E2e,
         Self::Kotlin,
+        Self::Android,
         Self::Swift,
         Self::Api,
         Self::Openapi,
@@ -81,6 +84,7 @@ impl Suite {
             Self::AccountCenter => "account-center",
             Self::E2e => "e2e",
             Self::Kotlin => "kotlin",
+            Self::Android => "android",
             Self::Swift => "swift",
             Self::Api => "api",
             Self::Openapi => "openapi",
@@ -203,7 +207,11 @@ fn cargo_lane(report: &Report, wanted: &[Suite], built: &Sender<bool>) {
 
 fn foreign_lane(report: &Report, wanted: &[Suite], wait_for_build: Receiver<bool>) {
     let mut suites = Vec::new();
-    for (suite, needs) in [(Suite::Kotlin, Tool::Kotlin), (Suite::Swift, Tool::Swift)] {
+    for (suite, needs) in [
+        (Suite::Kotlin, Tool::Kotlin),
+        (Suite::Android, Tool::Kotlin),
+        (Suite::Swift, Tool::Swift),
+    ] {
         if !wanted.contains(&suite) {
             continue;
         }
@@ -228,6 +236,7 @@ fn foreign_lane(report: &Report, wanted: &[Suite], wait_for_build: Receiver<bool
         match suite {
             _ if !ready => not_built(report, suite),
             Suite::Swift => report.suite(suite.name(), |log| swift(report, log)),
+            Suite::Android => report.suite(suite.name(), |log| android(report, log)),
             _ => report.suite(suite.name(), |log| kotlin(report, log)),
         }
     }
@@ -267,27 +276,44 @@ fn tool(report: &Report, name: &str, command: &mut Command, log: &Path) -> Resul
 
 fn kotlin(report: &Report, log: &Path) -> Result<Count> {
     let folder = repo::root().join("bindings/kotlin");
-    let reports = folder.join("target/surefire-reports");
+    let world = World::start("kotlin", log)?;
+    let mut maven = maven(&folder);
+    maven.env("POSTERN_TEST_ENV", world.env_file());
+    surefire(report, "kotlin", &mut maven, &folder, log)
+}
+
+/// The Kotlin SDK is built again beside it (one reactor), and tested in its own suite.
+fn android(report: &Report, log: &Path) -> Result<Count> {
+    let folder = repo::root().join("android");
+    let mut maven = maven(&folder);
+    maven.arg("-Dpostern.kotlin.skip=true");
+    surefire(report, "android", &mut maven, &folder.join("sdk"), log)
+}
+
+fn maven(folder: &Path) -> Command {
+    let mut maven = Command::new("mvn");
+    let native = repo::target().join("debug");
+    maven
+        .args(["--batch-mode", "--no-transfer-progress", "test"])
+        .arg(format!("-Dpostern.native.dir={}", native.display()))
+        .current_dir(folder);
+    maven
+}
+
+/// Runs Maven and counts what surefire wrote for `module`.
+fn surefire(
+    report: &Report,
+    name: &str,
+    maven: &mut Command,
+    module: &Path,
+    log: &Path,
+) -> Result<Count> {
+    let reports = module.join("target/surefire-reports");
     if reports.exists() {
         // Yesterday's results are not today's.
         fs::remove_dir_all(&reports)?;
     }
-    let world = World::start("kotlin", log)?;
-    let mut maven = Command::new("mvn");
-    maven
-        .args(["--batch-mode", "--no-transfer-progress", "test"])
-        .arg(format!(
-            "-Dpostern.native.dir={}",
-            repo::target().join("debug").display()
-        ))
-        .env("POSTERN_TEST_ENV", world.env_file())
-        .current_dir(&folder);
-    let status = process::logged(
-        &mut maven,
-        log,
-        FOREIGN_LIMIT,
-        report.now_and_then("kotlin"),
-    )?;
+    let status = process::logged(maven, log, FOREIGN_LIMIT, report.now_and_then(name))?;
     Ok(count::of_surefire(&reports)?.judged(status.success()))
 }
 
