@@ -125,7 +125,7 @@ public protocol TrustDecision: Sendable {
 
 /// Receives log messages. They hold no token, code, password, phone number or name of a person.
 ///
-/// It must return soon and may not call the SDK. What it throws is dropped.
+/// It must return soon. What it throws is dropped.
 public protocol LogSink: Sendable {
     /// One message. `area` is the part of the SDK, such as `session`.
     func log(_ level: LogLevel, area: String, message: String) throws

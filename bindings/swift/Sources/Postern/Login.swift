@@ -4,19 +4,34 @@ internal import PosternFFI
 ///
 /// One that waits for the person is kept through the death of the process: a later ``Postern/login()`` goes on from there.
 public final class Login: Sendable, Redacted {
+    private enum Native {
+        case beginning
+        case begun(FFILogin)
+        case ended
+    }
+
     private let hub: StateHub
-    private let ffi: Lease<FFILogin>?
+    private let native = Locked(Native.beginning)
+
+    /// Has not begun yet: beginning calls the app's log, and nobody may hold a lock meanwhile.
+    init(desk: AdapterDesk?, warn: @escaping @Sendable (String) -> Void) {
+        hub = StateHub(warn: warn)
+        guard let desk else { return }
+        // Not the hub itself: it holds the desk.
+        let isNewest = { @Sendable [weak hub] (step: AuthorizingStep) in hub?.isAt(step) ?? false }
+        _ = hub.observe { state in desk.hear(state, isNewest: isNewest) }
+    }
 
     /// Begins it in the library. Where the SDK is shut down it is closed from the beginning.
-    init(_ postern: FFIPostern?, desk: AdapterDesk?, warn: @escaping @Sendable (String) -> Void) {
-        hub = StateHub(warn: warn)
-        if let desk {
-            // Not the hub itself: it holds the desk.
-            let isNewest = { @Sendable [weak hub] (step: AuthorizingStep) in hub?.isAt(step) ?? false }
-            _ = hub.observe { state in desk.hear(state, isNewest: isNewest) }
+    func begin(_ postern: FFIPostern?) {
+        guard let begun = try? postern?.login(listener: hub) else { return close() }
+        let isWanted = native.withLock { native in
+            guard case .beginning = native else { return false }
+            native = .begun(begun)
+            return true
         }
-        ffi = (try? postern?.login(listener: hub)).map(Lease.init)
-        if ffi == nil { hub.close() }
+        // Closed by another thread meanwhile.
+        if !isWanted { try? begun.stopListening() }
     }
 
     /// Where it stands now.
@@ -43,18 +58,31 @@ public final class Login: Sendable, Redacted {
     ///
     /// Throws ``StepError/strayAnswer`` where no attempt waits for it; nothing is changed then.
     public func deliver(_ reply: ProviderReply) async throws(StepError) {
-        try await stepCall(ffi?.held) { login in
+        try await stepCall(await begun()) { login in
             try await login.deliver(state: reply.state, code: reply.code, errorCode: reply.errorCode)
+        }
+    }
+
+    /// The library's login; nothing after `close`. Another thread may be about to begin it.
+    private func begun() async -> FFILogin? {
+        while true {
+            switch native.withLock({ $0 }) {
+            case .beginning: await Task.yield()
+            case .begun(let login): return login
+            case .ended: return nil
+            }
         }
     }
 
     /// Ends the announcements. What the person has done so far is kept. May be repeated.
     public func close() {
         hub.close()
-        guard let ffi else { return }
+        let last = native.withLock { native in
+            defer { native = .ended }
+            return native
+        }
         // The only failure is that it was done before.
-        try? ffi.held?.stopListening()
-        ffi.end()
+        if case .begun(let login) = last { try? login.stopListening() }
     }
 
     /// Where it stands, redacted.
@@ -68,7 +96,7 @@ extension StateHub {
 }
 
 /// An observer at work. It ends when this is cancelled, or when nobody holds it any more.
-public final class LoginObservation: Sendable {
+public final class LoginObservation: Sendable, Redacted {
     private let hub: WeakHub
     private let observer: Observer
 
@@ -85,6 +113,9 @@ public final class LoginObservation: Sendable {
     public func cancel() {
         if let hub = hub.hub { hub.forget(observer) } else { observer.end() }
     }
+
+    /// What it is.
+    public var description: String { "LoginObservation" }
 }
 
 private struct WeakHub: @unchecked Sendable {

@@ -6,7 +6,7 @@ internal import PosternFFI
 public final class Postern: Sendable, Redacted {
     private struct Inside {
         var login: Login?
-        var adapters: [any ProviderAdapter]
+        var desk: AdapterDesk?
         var isShutDown = false
     }
 
@@ -79,8 +79,9 @@ public final class Postern: Sendable, Redacted {
     }
 
     private init(_ adapters: [any ProviderAdapter], _ log: (any LogSink)?, _ make: () throws -> FFIPostern) throws(SetupError) {
-        inside = Locked(Inside(adapters: adapters))
-        self.log = Locked(log)
+        let sink = Locked(log)
+        self.log = sink
+        inside = Locked(Inside(desk: AdapterDesk(adapters, warn: Self.warning(to: sink))))
         do {
             let made = try make()
             session = Session(try made.session())
@@ -102,14 +103,16 @@ public final class Postern: Sendable, Redacted {
     ///
     /// A view that is made anew calls it again and gets the same one. After ``shutdown()`` it gives a closed one, which announces nothing.
     public func login() -> Login {
-        let (login, last) = inside.withLock { inside -> (Login, Login?) in
-            if let present = inside.login, !present.isClosed, !present.state.isLoggedIn { return (present, nil) }
+        let warn = Self.warning(to: log)
+        let (login, last, isNew) = inside.withLock { inside -> (Login, Login?, Bool) in
+            if let present = inside.login, !present.isClosed, !present.state.isLoggedIn { return (present, nil, false) }
             let last = inside.login
-            let login = Login(inside.isShutDown ? nil : ffi.held, desk: AdapterDesk(inside.adapters, warn: warn), warn: warn)
+            let login = Login(desk: inside.desk, warn: warn)
             if !inside.isShutDown { inside.login = login }
-            return (login, last)
+            return (login, last, true)
         }
         last?.close()
+        if isNew { login.begin(ffi.held) }
         return login
     }
 
@@ -124,7 +127,7 @@ public final class Postern: Sendable, Redacted {
     /// Waits up to two seconds for a vault that is at work, unless it is called from a thread of the SDK.
     public func shutdown() {
         let last = inside.withLock { inside in
-            defer { inside = Inside(login: nil, adapters: [], isShutDown: true) }
+            defer { inside = Inside(login: nil, desk: nil, isShutDown: true) }
             return inside
         }
         last.login?.close()
@@ -144,8 +147,8 @@ public final class Postern: Sendable, Redacted {
     /// What it is.
     public var description: String { "Postern" }
 
-    private var warn: @Sendable (String) -> Void {
-        { [log] message in
+    private static func warning(to log: Locked<(any LogSink)?>) -> @Sendable (String) -> Void {
+        { message in
             // There is nobody to tell that the log failed.
             try? log.withLock { $0 }?.log(.warn, area: "swift", message: message)
         }

@@ -1,7 +1,6 @@
 // The samples of README.md, compiled. `ReadmeTests` sees to it that both are the same.
 import Foundation
 import Postern
-import XCTest
 
 #if canImport(FoundationNetworking)
     import FoundationNetworking
@@ -23,11 +22,10 @@ struct NoVault: Vault {
 }
 
 // sample: make
-func makePostern() throws -> Postern {
-    let accountCenter = URL(string: "https://login.bank.example")!
+func makePostern(accountCenter: URL, api: URL) throws -> Postern {
     let rootKey = "BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"
     var config = PosternConfig(accountCenter: accountCenter, appID: "bank-ios", rootKey: rootKey)
-    config.apiOrigins = [URL(string: "https://api.bank.example")!]
+    config.apiOrigins = [api]
     let support = try FileManager.default.url(for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
     config.dataDirectory = support.appendingPathComponent("postern")
     return try Postern(config, vault: keychain, adapters: [WeChatAdapter()])
@@ -92,8 +90,8 @@ func answer(_ state: LoginState, on screens: any Screens) async -> String? {
 // end
 
 // sample: session
-func orders(_ postern: Postern) async throws -> [Order] {
-    let (data, _) = try await postern.session.data(for: URLRequest(url: URL(string: "https://api.bank.example/orders")!))
+func orders(_ postern: Postern, at url: URL) async throws -> [Order] {
+    let (data, _) = try await postern.session.data(for: URLRequest(url: url))
     return try JSONDecoder().decode([Order].self, from: data)
 }
 // end

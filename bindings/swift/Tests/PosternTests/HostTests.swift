@@ -87,6 +87,39 @@ final class HostTests: XCTestCase {
         XCTAssertFalse(log.lines.value.contains { $0.contains("SECRET") || $0.contains("0815") }, "\(log.lines.value)")
     }
 
+    func testALogMayCallTheSDK() async throws {
+        let log = FakeLog()
+        let postern = try postern(FakeVault(), log: log)
+        let same = Box(true)
+        let first = Box<Login?>(nil)
+        log.also.value = { [weak postern] in
+            guard let login = postern?.login() else { return }
+            same.value = same.value && (first.value == nil || first.value === login)
+            first.value = login
+            _ = login.state
+        }
+        let announced = Announced(postern.login())
+        try await announced.agree(try await announced.ready())
+        _ = try await announced.phoneNeeded()
+        log.also.value = {}
+        XCTAssertTrue(same.value)
+    }
+
+    func testShutdownFromAVaultDoesNotWaitForItself() async throws {
+        let vault = FakeVault()
+        let postern = try postern(vault)
+        let done = Box(false)
+        vault.before.value = { [weak postern] _, _ in
+            postern?.shutdown()
+            done.value = true
+        }
+        let began = Date()
+        let login = postern.login()
+        try await eventually("shut down") { done.value && login.isClosed }
+        XCTAssertLessThan(Date().timeIntervalSince(began), 1.5)
+        vault.before.value = { _, _ in }
+    }
+
     func testWhereTheSessionIsKeptCanBeTold() throws {
         let postern = try postern(FakeVault())
         XCTAssertEqual(postern.vaultDescription, "a drawer")

@@ -110,7 +110,7 @@ final class RedactionTests: XCTestCase {
                 for text in printed(state) + printed(step) { XCTAssertFalse(text.contains(request.state), text) }
             }
         }
-        for object in [postern, login, postern.session, postern.account] as [Any] { assertRedacted(object) }
+        for object in [postern, login, observing, postern.session, postern.account] as [Any] { assertRedacted(object) }
         try await eventually("the adapter was asked") { adapter.reply.value != nil }
         assertRedacted(try XCTUnwrap(adapter.reply.value))
     }

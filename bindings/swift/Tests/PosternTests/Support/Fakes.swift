@@ -127,8 +127,11 @@ final class FakeVault: Vault {
 /// Keeps what it is told.
 final class FakeLog: LogSink {
     let lines = Box<[String]>([])
+    /// Called with each message.
+    let also = Box<@Sendable () -> Void>({})
 
     func log(_ level: LogLevel, area: String, message: String) throws {
+        also.value()
         lines.change { $0.append("\(level) \(area): \(message)") }
         throw Boom()
     }
