@@ -126,13 +126,22 @@ impl Drop for Server {
     }
 }
 
+/// What the guard does once the pipe closes: SIGTERM, up to three seconds, SIGKILL; never to a number that may have become another's.
+const GUARD_PROGRAM: &str = r#"
+cat >/dev/null
+kill -s TERM "$0" || exit 0
+tries=30
+while [ $tries -gt 0 ]; do
+  sleep 0.1
+  kill -s 0 "$0" || exit 0
+  tries=$((tries - 1))
+done
+kill -s KILL "$0"
+"#;
+
 fn guard(server: &Child) -> Result<Child> {
     Command::new("sh")
-        .args([
-            "-c",
-            "cat >/dev/null; kill -s TERM \"$0\" 2>/dev/null; sleep 3; kill -s KILL \"$0\" 2>/dev/null",
-            &server.id().to_string(),
-        ])
+        .args(["-c", GUARD_PROGRAM, &server.id().to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,5 +1,6 @@
 //! What cargo builds: the servers, the library, and one test program per target, which are then run without cargo.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -55,12 +56,19 @@ pub(crate) fn run<'a>(
     programs: impl Iterator<Item = &'a TestProgram>,
     log: &Path,
 ) -> Result<Count> {
+    // Of our own, so that what a killed test leaves behind is found and removed by the next run.
+    let temporary = repo::root().join("build/tmp").join(name);
+    if temporary.exists() {
+        fs::remove_dir_all(&temporary)?;
+    }
+    fs::create_dir_all(&temporary)?;
     let mut sum = Count::NONE;
     for program in programs {
         let mut command = Command::new(&program.program);
         command
             .current_dir(&program.folder)
             .env("CARGO_MANIFEST_DIR", &program.folder)
+            .env("TMPDIR", &temporary)
             .env("POSTERN_BIN_DIR", repo::target().join("debug"))
             .env("RUST_BACKTRACE", "1");
         let count = counted(&mut command, log, report, name)?;
