@@ -140,6 +140,11 @@ mod tests {
             .block_on(future)
     }
 
+    async fn work_with_a_bug() -> Result<(), Failure> {
+        std::future::ready(()).await;
+        panic!("a bug")
+    }
+
     #[test]
     fn its_threads_carry_the_products_name() {
         let runtime = started();
@@ -151,11 +156,8 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_work_is_an_internal_error_and_the_threads_go_on() {
-        async fn with_a_bug() -> Result<(), Failure> {
-            panic!("a bug")
-        }
         let runtime = started();
-        let outcome = wait_for(runtime.perform(with_a_bug()));
+        let outcome = wait_for(runtime.perform(work_with_a_bug()));
         assert_eq!(outcome, Err(Failure::Internal));
         assert_eq!(
             wait_for(runtime.perform(async { Ok::<_, Failure>(1) })),
