@@ -88,6 +88,7 @@ async fn add_fault(State(world): Shared, Body(rule): Body<Rule>) -> Result<Statu
         match rule.party {
             Party::Weibo => world.weibo().expire_codes(),
             Party::Qq => world.qq().expire_codes(),
+            Party::Alipay => world.alipay().expire_codes(),
             _ => world.wechat().expire_codes(),
         }
     } else {
@@ -109,7 +110,7 @@ async fn requests(State(world): Shared, RawQuery(query): RawQuery) -> Result<Jso
         }
         let known = Party::deserialize(StrDeserializer::<serde::de::value::Error>::new(&value));
         party = Some(known.map_err(|_| {
-            Failure::bad_request("party: wechat, weibo, qq, sms, core, face or gateway")
+            Failure::bad_request("party: wechat, weibo, qq, alipay, sms, core, face or gateway")
         })?);
     }
     Ok(Json(json!({ "requests": world.requests.list(party) })))

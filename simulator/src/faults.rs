@@ -24,6 +24,8 @@ pub enum Party {
     Weibo,
     /// graph.qq.com and the QQ app.
     Qq,
+    /// Alipay's gateway and its app.
+    Alipay,
     /// The network in front of the account center.
     Gateway,
 }
@@ -38,13 +40,14 @@ impl Party {
             Self::Face => "face",
             Self::Weibo => "weibo",
             Self::Qq => "qq",
+            Self::Alipay => "alipay",
             Self::Gateway => "gateway",
         }
     }
 
     /// Whether people log in with it.
     fn is_provider(self) -> bool {
-        matches!(self, Self::Wechat | Self::Weibo | Self::Qq)
+        matches!(self, Self::Wechat | Self::Weibo | Self::Qq | Self::Alipay)
     }
 
     /// Paths that play a phone or a human rather than the party's own protocol. A fault without a path leaves them alone.
@@ -52,7 +55,7 @@ impl Party {
         match self {
             Self::Wechat => &["/phone/", "/connect/", "/avatars/"],
             Self::Sms => &["/inbox/"],
-            Self::Face | Self::Weibo | Self::Qq => &["/phone/"],
+            Self::Face | Self::Weibo | Self::Qq | Self::Alipay => &["/phone/"],
             Self::Core | Self::Gateway => &[],
         }
     }
@@ -73,6 +76,8 @@ pub(crate) enum Fault {
         errcode: i64,
         errmsg: Option<String>,
     },
+    /// Alipay: the answer's signature is of another text.
+    WrongSignature {},
     /// The connection is closed before the request is handled or forwarded.
     DropRequest {},
     /// The request is handled or forwarded to its end, then the connection is closed without an answer.
@@ -88,6 +93,7 @@ impl Fault {
             Self::Status { .. } => "status",
             Self::Rubbish {} => "rubbish",
             Self::Errcode { .. } => "errcode",
+            Self::WrongSignature {} => "wrong_signature",
             Self::DropRequest {} => "drop_request",
             Self::DropReply {} => "drop_reply",
             Self::ExpireCodes {} => "expire_codes",
@@ -122,6 +128,9 @@ impl Rule {
         match self.fault {
             Fault::Errcode { .. } | Fault::ExpireCodes {} if !self.party.is_provider() => {
                 Some("this fault is a provider's only")
+            }
+            Fault::WrongSignature {} if self.party != Party::Alipay => {
+                Some("this fault is Alipay's only")
             }
             Fault::Status { status, .. } if !(200..=599).contains(&status) => {
                 Some("status is from 200 to 599")

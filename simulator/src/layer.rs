@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Body as AnswerBody,
     extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
@@ -13,6 +17,7 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use crate::{
+    alipay::Injected,
     connection::Connection,
     faults::{Fault, Party},
     qq::QqError,
@@ -26,7 +31,7 @@ const RUBBISH: &str = "<!doctype html><html><head><title>Welcome to Airport WiFi
 /// Counts the request and lets the faults have it (for `axum::middleware::from_fn_with_state`).
 pub(crate) async fn observe(
     State((world, party)): State<(Arc<World>, Party)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path().to_owned();
@@ -52,6 +57,20 @@ pub(crate) async fn observe(
         None | Some(Fault::Delay { .. } | Fault::ExpireCodes {}) => next.run(request).await,
         Some(Fault::Status { status, body }) => status_reply(status, body),
         Some(Fault::Rubbish {}) => Html(RUBBISH).into_response(),
+        // Alipay's answer is signed and named after its method: only the party itself can make it.
+        Some(Fault::Errcode { errcode, errmsg }) if party == Party::Alipay => {
+            request.extensions_mut().insert(Injected {
+                code: errcode,
+                sub_code: errmsg,
+            });
+            next.run(request).await
+        }
+        Some(Fault::WrongSignature {}) => {
+            let mut response = next.run(request).await;
+            *response.body_mut() = wrongly_signed(std::mem::take(response.body_mut())).await;
+            response.headers_mut().remove(CONTENT_LENGTH);
+            response
+        }
         Some(Fault::Errcode { errcode, errmsg }) => provider_failure(party, &path, errcode, errmsg),
         Some(Fault::DropRequest {}) => return sever(connection.as_ref(), party, "drop_request"),
         Some(Fault::DropReply {}) => {
@@ -65,6 +84,17 @@ pub(crate) async fn observe(
     world.requests.answered(number, status);
     tracing::debug!(party = party.name(), %method, route, status, fault, "answered");
     response
+}
+
+/// The answer with another member in it than the signature is for.
+async fn wrongly_signed(body: AnswerBody) -> AnswerBody {
+    let mut text = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(Ok(chunk)) = chunks.next().await {
+        text.extend_from_slice(&chunk);
+    }
+    let text = String::from_utf8_lossy(&text);
+    AnswerBody::from(text.replacen("_response\":{", "_response\":{\"x\":1,", 1))
 }
 
 /// The provider's own way to fail.

@@ -3,6 +3,7 @@
 //! Each party listens on its own loopback address. [`Simulator::start`] is all a Rust test needs; everybody else runs the binary.
 //! Nothing here ever ships: the passwords, keys and people are invented, and still they are never logged.
 
+mod alipay;
 mod answer;
 mod book;
 mod connection;

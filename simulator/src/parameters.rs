@@ -32,4 +32,16 @@ impl Parameters {
     pub(crate) fn is(&self, name: &str, value: &str) -> bool {
         self.get(name) == Some(value)
     }
+
+    /// All that are not empty, sorted by name.
+    pub(crate) fn sorted(&self) -> Vec<(&str, &str)> {
+        let mut all: Vec<_> = self
+            .0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        all.sort_unstable();
+        all
+    }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
+    alipay,
     answer::unknown_path,
     connection::{Connection, SeverableListener},
     context::{Clock, Randomness, SystemClock, SystemRandomness},
@@ -23,7 +24,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// How long a stop waits for requests under way.
 const GRACE: Duration = Duration::from_secs(3);
 /// What is added to the port base, in the order of [`Addresses`].
-const OFFSETS: [u16; 8] = [0, 1, 2, 3, 4, 5, 6, 10];
+const OFFSETS: [u16; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 10];
 
 /// Where and with what to start.
 pub struct SimulatorConfig {
@@ -66,6 +67,8 @@ pub struct Addresses {
     pub weibo: String,
     /// graph.qq.com and the QQ app.
     pub qq: String,
+    /// Alipay's gateway and its app; the gateway is at `/gateway.do`.
+    pub alipay: String,
     /// The network in front of the account center.
     pub gateway: String,
 }
@@ -120,7 +123,7 @@ impl Simulator {
             urls.push(format!("http://{}", listener.local_addr().map_err(failed)?));
             listeners.push(listener);
         }
-        let [control, wechat, sms, core, face, weibo, qq, gateway] =
+        let [control, wechat, sms, core, face, weibo, qq, alipay, gateway] =
             <[String; OFFSETS.len()]>::try_from(urls).expect("one address for each offset");
         let addresses = Addresses {
             control,
@@ -130,6 +133,7 @@ impl Simulator {
             face,
             weibo,
             qq,
+            alipay,
             gateway,
         };
 
@@ -152,6 +156,7 @@ impl Simulator {
             party(Party::Face, face::router(Arc::clone(&world))),
             party(Party::Weibo, weibo::router(Arc::clone(&world))),
             party(Party::Qq, qq::router(Arc::clone(&world))),
+            party(Party::Alipay, alipay::router(Arc::clone(&world))),
             gateway::router(Arc::clone(&world))?.layer(from_fn_with_state(
                 (Arc::clone(&world), Party::Gateway),
                 observe,

@@ -1,5 +1,6 @@
 //! The state of the simulated world, in memory.
 
+use std::collections::HashSet;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
@@ -31,6 +32,8 @@ pub(crate) struct World {
     wechat: Mutex<WeChat>,
     weibo: Mutex<Book>,
     qq: Mutex<Book>,
+    alipay: Mutex<Book>,
+    alipay_targets: Mutex<HashSet<String>>,
     inbox: Mutex<Inbox>,
     core: Mutex<Core>,
     faces: Mutex<Faces>,
@@ -63,6 +66,8 @@ impl World {
             wechat: Mutex::default(),
             weibo: Mutex::default(),
             qq: Mutex::default(),
+            alipay: Mutex::default(),
+            alipay_targets: Mutex::default(),
             inbox: Mutex::default(),
             core: Mutex::new(core),
             faces: Mutex::default(),
@@ -107,6 +112,15 @@ impl World {
 
     pub(crate) fn qq(&self) -> MutexGuard<'_, Book> {
         lock(&self.qq)
+    }
+
+    pub(crate) fn alipay(&self) -> MutexGuard<'_, Book> {
+        lock(&self.alipay)
+    }
+
+    /// Notes a `target_id`; `false` where it was there before.
+    pub(crate) fn alipay_target(&self, target_id: &str) -> bool {
+        lock(&self.alipay_targets).insert(target_id.to_owned())
     }
 
     pub(crate) fn inbox(&self) -> MutexGuard<'_, Inbox> {

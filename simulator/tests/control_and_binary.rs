@@ -259,7 +259,7 @@ async fn the_program_says_where_it_listens_stops_on_both_signals_and_logs_no_sec
         let mut program = program(&["--any-port", "--ready-file", file.to_str().unwrap()]);
         let at = ready(&file).await;
         for party in [
-            "control", "wechat", "sms", "core", "face", "weibo", "qq", "gateway",
+            "control", "wechat", "sms", "core", "face", "weibo", "qq", "alipay", "gateway",
         ] {
             assert!(
                 at[party].as_str().unwrap().starts_with("http://127.0.0.1:"),
