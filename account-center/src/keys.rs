@@ -37,9 +37,11 @@ pub enum Purpose {
     RateBucket,
     /// Refresh tokens and their names.
     RefreshToken,
+    /// Names of requests that were prepared for a provider.
+    ProviderRequest,
 }
 
-const PURPOSES: [(Purpose, &str); 12] = [
+const PURPOSES: [(Purpose, &str); 13] = [
     (Purpose::ProofNonce, "proof-nonce"),
     (Purpose::IdempotencyScope, "idempotency-scope"),
     (Purpose::IdempotencyFingerprint, "idempotency-fingerprint"),
@@ -52,6 +54,7 @@ const PURPOSES: [(Purpose, &str); 12] = [
     (Purpose::PhoneNumber, "phone-number"),
     (Purpose::RateBucket, "rate-bucket"),
     (Purpose::RefreshToken, "refresh-token"),
+    (Purpose::ProviderRequest, "provider-request"),
 ];
 
 /// A sealed value did not open: it was made by another key, for another place, or was changed.

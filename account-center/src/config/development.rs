@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{AppSettings, ProviderSettings};
+use super::{AlipaySettings, AppSettings, ProviderSettings};
 use crate::login::wire::Text;
+use crate::providers::alipay::{AlipayKeys, Theirs};
 
 /// Loopback only.
 pub const LISTEN: &str = "127.0.0.1:8600";
 
 /// Of each provider: the section of its settings, the simulator's address, its own.
-pub(super) const PROVIDER_URLS: [(&str, &str, &str); 3] = [
+pub(super) const PROVIDER_URLS: [(&str, &str, &str); 4] = [
     (
         "wechat",
         "http://127.0.0.1:8611",
@@ -17,6 +18,11 @@ pub(super) const PROVIDER_URLS: [(&str, &str, &str); 3] = [
     ),
     ("weibo", "http://127.0.0.1:8615", "https://api.weibo.com"),
     ("qq", "http://127.0.0.1:8616", "https://graph.qq.com"),
+    (
+        "alipay",
+        "http://127.0.0.1:8617/gateway.do",
+        "https://openapi.alipay.com/gateway.do",
+    ),
 ];
 pub(super) const SMS_URL: &str = "http://127.0.0.1:8612";
 pub(super) const CORE_URL: &str = "http://127.0.0.1:8613";
@@ -24,19 +30,35 @@ pub(super) const FACE_URL: &str = "http://127.0.0.1:8614";
 pub(super) const SMS_KEY: &str = "simulator-sms-key";
 pub(super) const CORE_KEY: &str = "simulator-core-key";
 pub(super) const FACE_KEY: &str = "simulator-face-key";
+/// The simulator's Alipay.
+pub(super) const ALIPAY_PUBLIC_KEY: &str =
+    include_str!("simulated/alipay-public-SIMULATOR-ONLY.pem");
 /// WeChat's open-platform account and QQ's developer.
 pub(super) const PLATFORMS: [&str; 2] = ["op_postern_bank", "dev_postern_bank"];
 /// Where the two apps' web pages are.
 const RETURN_TO: [&str; 2] = ["https://bank.example", "https://life.bank.example"];
 /// App ids and their secrets: two apps each at WeChat, Weibo and QQ.
-pub(super) const SIMULATED_APPS: [(&str, &str); 6] = [
+pub(super) const SIMULATED_APPS: [(&str, &str); 8] = [
     ("wx5b1e0c6a7d000001", "simulator-secret-of-app-1"),
     ("wx5b1e0c6a7d000002", "simulator-secret-of-app-2"),
     ("3100000001", "simulator-weibo-secret-1"),
     ("3100000002", "simulator-weibo-secret-2"),
     ("101900001", "simulator-qq-key-1"),
     ("101900002", "simulator-qq-key-2"),
+    ("2021000000000001", "simulator-alipay-has-no-secret"),
+    ("2021000000000002", "simulator-alipay-has-no-secret"),
 ];
+
+/// The simulator's apps at Alipay share one key; both are known to everybody.
+fn alipay() -> AlipaySettings {
+    const PRIVATE_KEY: &str = include_str!("simulated/alipay-app-SIMULATOR-ONLY.pem");
+    AlipaySettings {
+        pid: "2088000000000001".to_owned(),
+        keys: AlipayKeys::new(&PRIVATE_KEY.into(), Theirs::PublicKey(ALIPAY_PUBLIC_KEY))
+            .expect("the development keys are good, as a test shows")
+            .into(),
+    }
+}
 
 /// What a provider's button has where nothing is written.
 #[derive(Clone, Copy)]
@@ -48,7 +70,7 @@ pub(super) struct ProviderDefaults {
 }
 
 /// The providers that this account center speaks to.
-const PROVIDERS: [ProviderDefaults; 3] = [
+const PROVIDERS: [ProviderDefaults; 4] = [
     ProviderDefaults {
         provider: "wechat",
         scope: "snsapi_userinfo",
@@ -66,6 +88,12 @@ const PROVIDERS: [ProviderDefaults; 3] = [
         scope: "get_user_info",
         zh: "QQ 登录",
         en: "Continue with QQ",
+    },
+    ProviderDefaults {
+        provider: "alipay",
+        scope: "kuaijie",
+        zh: "支付宝登录",
+        en: "Continue with Alipay",
     },
 ];
 
@@ -86,6 +114,7 @@ pub(super) fn apps() -> BTreeMap<String, AppSettings> {
             let (app_id, secret) = SIMULATED_APPS[match defaults.provider {
                 "weibo" => 2 + index,
                 "qq" => 4 + index,
+                "alipay" => 6 + index,
                 _ => index,
             }];
             ProviderSettings {
@@ -98,9 +127,10 @@ pub(super) fn apps() -> BTreeMap<String, AppSettings> {
                     _ => String::new(),
                 },
                 redirect_uri: match defaults.provider {
-                    "wechat" => String::new(),
+                    "wechat" | "alipay" => String::new(),
                     provider => format!("{}/{provider}/callback", RETURN_TO[index]),
                 },
+                alipay: (defaults.provider == "alipay").then(alipay),
                 scope: defaults.scope.to_owned(),
                 label: Text {
                     zh: defaults.zh.to_owned(),

@@ -14,12 +14,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_server_security::public_url::PublicUrl;
 use url::Url;
 
 use crate::login::wire::{PasswordRules, Text};
+use crate::providers::alipay::AlipayKeys;
 use crate::secret::SecretText;
 use crate::sessions::Lifetimes;
 use crate::store::Database;
@@ -91,6 +93,8 @@ pub struct Config {
     pub weibo_url: Url,
     /// QQ's API: `https://graph.qq.com`.
     pub qq_url: Url,
+    /// Alipay's gateway: `https://openapi.alipay.com/gateway.do`.
+    pub alipay_url: Url,
     /// A forward proxy for requests to the outside.
     pub outbound_proxy: Option<Url>,
     /// The bank's apps, by id.
@@ -173,10 +177,21 @@ pub struct ProviderSettings {
     pub platform: String,
     /// Where the provider's page returns to, as registered there; empty where it is not asked for.
     pub redirect_uri: String,
+    /// What Alipay alone has.
+    pub alipay: Option<AlipaySettings>,
     /// What the person is asked to consent to.
     pub scope: String,
     /// The button's text.
     pub label: Text,
+}
+
+/// One app at Alipay.
+#[derive(Clone, Debug)]
+pub struct AlipaySettings {
+    /// The merchant's id, `2088…`.
+    pub pid: String,
+    /// Its keys.
+    pub keys: Arc<AlipayKeys>,
 }
 
 /// What the command line lays over everything.

@@ -40,6 +40,7 @@ pub(super) fn check(config: &Config, report: &Report) {
         ("wechat", &config.wechat_url),
         ("weibo", &config.weibo_url),
         ("qq", &config.qq_url),
+        ("alipay", &config.alipay_url),
     ] {
         address(report, &format!("{name}.base_url"), url);
     }
@@ -64,6 +65,17 @@ pub(super) fn check(config: &Config, report: &Report) {
                     &key("secret"),
                     "is the simulator's, which everybody knows",
                     "Write the app secret that the provider gave you.",
+                );
+            }
+            if provider
+                .alipay
+                .as_ref()
+                .is_some_and(|alipay| alipay.keys.verifies_with(dev::ALIPAY_PUBLIC_KEY))
+            {
+                report.fault(
+                    &key("alipay_public_key"),
+                    "is the simulator's",
+                    "Write Alipay's own.",
                 );
             }
             if dev::PLATFORMS.contains(&provider.platform.as_str()) {

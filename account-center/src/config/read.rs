@@ -102,7 +102,7 @@ pub(super) fn read(
     );
     let (face, face_alternative) = face(&mut root, development);
 
-    let [wechat_url, weibo_url, qq_url] =
+    let [wechat_url, weibo_url, qq_url, alipay_url] =
         dev::PROVIDER_URLS.map(|urls| provider_url(&mut root, urls, development));
     let mut outbound = root.section("outbound");
     let outbound_proxy = url(&mut outbound, "proxy", "http://proxy.bank.example:3128");
@@ -134,6 +134,7 @@ pub(super) fn read(
         wechat_url: wechat_url?,
         weibo_url: weibo_url?,
         qq_url: qq_url?,
+        alipay_url: alipay_url?,
         outbound_proxy,
         apps,
     })

@@ -1,10 +1,12 @@
 //! The section `apps`: the bank's apps, and the providers of each.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::reader::Section;
-use super::{AppSettings, ProviderSettings, development as dev};
+use super::{AlipaySettings, AppSettings, ProviderSettings, development as dev};
 use crate::login::wire::Text;
+use crate::providers::alipay::{AlipayKeyFault, AlipayKeys, Theirs};
 use crate::secret::SecretText;
 
 pub(super) fn apps(root: &mut Section<'_>, development: bool) -> BTreeMap<String, AppSettings> {
@@ -58,6 +60,7 @@ fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option
     let app_id = section.needed("app_id", "the id that the provider gave to the app");
     let mut platform = Some(String::new());
     let mut redirect_uri = Some(String::new());
+    let mut alipay = Some(None);
     let secret;
     match defaults.provider {
         "weibo" => {
@@ -72,14 +75,18 @@ fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option
             redirect_uri = Some(section.text("redirect_uri").unwrap_or_default());
             platform = section.needed("platform", "the name of your developer account at QQ");
         }
+        "alipay" => {
+            secret = Some(SecretText::default());
+            alipay = self::alipay(&mut section).map(Some);
+        }
         _ => {
             secret = section.needed_secret("secret");
             platform = section.needed("platform", "the name of your open-platform account");
         }
     }
-    // Weibo gives what a login needs without asking for more.
+    // Weibo gives what a login needs without asking for more; Alipay's is part of the string that is signed.
     let scope = Some(defaults.provider)
-        .filter(|provider| *provider != "weibo")
+        .filter(|provider| !matches!(*provider, "weibo" | "alipay"))
         .and_then(|_| section.text("scope"))
         .unwrap_or_else(|| defaults.scope.to_owned());
     let label = Text {
@@ -97,7 +104,63 @@ fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option
         secret: secret?,
         platform: platform?,
         redirect_uri: redirect_uri?,
+        alipay: alipay?,
         scope,
         label,
+    })
+}
+
+/// Key mode, or certificate mode where one of its three files is named.
+fn alipay(section: &mut Section<'_>) -> Option<AlipaySettings> {
+    const CERTIFICATES: [&str; 3] = [
+        "app_certificate_file",
+        "alipay_certificate_file",
+        "alipay_root_certificate_file",
+    ];
+    let pid = section.needed("pid", "2088000000000000");
+    let private_key = section.needed_secret("private_key");
+    let keys = if CERTIFICATES.iter().any(|key| section.has(key)) {
+        if section.secret("alipay_public_key").is_some() {
+            section.fault(
+                "alipay_public_key",
+                "stands beside certificates",
+                "Write the one or the others.",
+            );
+        }
+        let [app, alipay, root] = CERTIFICATES.map(|key| {
+            let path = section.needed(key, "/etc/postern/a-certificate.crt")?;
+            section.file(key, Path::new(&path))
+        });
+        let (app, alipay, root) = (app?, alipay?, root?);
+        let theirs = Theirs::Certificates {
+            app: app.expose(),
+            alipay: alipay.expose(),
+            root: root.expose(),
+        };
+        AlipayKeys::new(&private_key?, theirs)
+    } else {
+        for key in CERTIFICATES {
+            section.text(key);
+        }
+        let public_key = section.needed_secret("alipay_public_key");
+        AlipayKeys::new(&private_key?, Theirs::PublicKey(public_key?.expose()))
+    };
+    let keys = keys.map_err(|fault| {
+        let key = match fault {
+            AlipayKeyFault::PrivateKey => "private_key",
+            AlipayKeyFault::PublicKey => "alipay_public_key",
+            AlipayKeyFault::AppCertificate => CERTIFICATES[0],
+            AlipayKeyFault::AlipayCertificate => CERTIFICATES[1],
+            AlipayKeyFault::RootCertificate => CERTIFICATES[2],
+        };
+        section.fault(
+            key,
+            fault.to_string(),
+            "Take it from the open platform's key tool.",
+        );
+    });
+    Some(AlipaySettings {
+        pid: pid?,
+        keys: keys.ok()?.into(),
     })
 }

@@ -34,6 +34,14 @@ fn example() -> (tempfile::TempDir, String) {
         ("wechat-secret", "d"),
         ("weibo-secret", "e"),
         ("qq-key", "f"),
+        (
+            "alipay-app-key",
+            include_str!("simulated/alipay-app-SIMULATOR-ONLY.pem"),
+        ),
+        (
+            "alipay-public-key",
+            include_str!("../providers/alipay/fixtures/public-key"),
+        ),
         ("database-url", "postgres://u:p@db/postern"),
     ] {
         std::fs::write(folder.path().join(name), content).unwrap();
@@ -98,7 +106,7 @@ fn environment_lies_over_the_file_and_the_command_line_over_both() {
 #[test]
 fn every_fault_is_told_at_once_with_its_key_and_what_to_write_instead() {
     let text = "mode = \"development\"\ncolour = 1\n[server]\nlisten = \"here\"\nrequest_seconds = 99\n[tokens]\naccess_token_seconds = 301\n[limits]\nsms_resend = 1\n\
-                [core]\nbase_url = \"ftp://core\"\n[apps.bank.alipay]\n[apps.bank.wechat]\napp_id = \"wx1\"";
+                [core]\nbase_url = \"ftp://core\"\n[apps.bank.myspace]\n[apps.bank.wechat]\napp_id = \"wx1\"";
     let found = faults(text);
     let keys: BTreeSet<_> = found.iter().map(|fault| fault.key.as_str()).collect();
     assert_eq!(
@@ -110,7 +118,7 @@ fn every_fault_is_told_at_once_with_its_key_and_what_to_write_instead() {
             "tokens.access_token_seconds",
             "limits.sms_resend",
             "core.base_url",
-            "apps.bank.alipay",
+            "apps.bank.myspace",
             "apps.bank.wechat.secret",
             "apps.bank.wechat.platform",
         ])
@@ -206,6 +214,11 @@ fn production_refuses_the_simulator_and_plain_http() {
             "apps.bank-android.qq.platform",
         ),
         (
+            "2021001234567890",
+            "2021000000000001",
+            "apps.bank-android.alipay.app_id",
+        ),
+        (
             "wx0123456789abcdef",
             "wx5b1e0c6a7d000002",
             "apps.bank-android.wechat.app_id",
@@ -226,10 +239,65 @@ fn production_refuses_the_simulator_and_plain_http() {
         "simulator-secret-of-app-1",
     )
     .unwrap();
+    std::fs::write(
+        folder.path().join("alipay-public-key"),
+        development::ALIPAY_PUBLIC_KEY,
+    )
+    .unwrap();
     assert_eq!(
         keys(&text),
-        ["face.api_key", "apps.bank-android.wechat.secret"]
+        [
+            "face.api_key",
+            "apps.bank-android.alipay.alipay_public_key",
+            "apps.bank-android.wechat.secret"
+        ]
     );
+}
+
+#[test]
+fn alipays_keys_and_certificates_are_checked_when_they_are_read() {
+    let key = |name: &str| format!("apps.bank-android.alipay.{name}");
+    let (folder, text) = example();
+    std::fs::write(folder.path().join("alipay-app-key"), "no key").unwrap();
+    assert_eq!(keys(&text), [key("private_key")]);
+    let (folder, text) = example();
+    std::fs::write(folder.path().join("alipay-public-key"), "no key").unwrap();
+    assert_eq!(keys(&text), [key("alipay_public_key")]);
+    // Certificate mode: all three files, and the app's belongs to the private key.
+    let (folder, text) = example();
+    let with = ["app", "alipay", "alipay_root"]
+        .iter()
+        .fold(text, |text, name| {
+            text.replace(
+                &format!("# {name}_certificate_file"),
+                &format!("{name}_certificate_file"),
+            )
+        });
+    let with = with.replace("alipay_public_key_file = ", "# ");
+    assert_eq!(keys(&with).len(), 3);
+    for (name, content) in [
+        (
+            "appCertPublicKey.crt",
+            include_str!("../providers/alipay/fixtures/alipay.crt"),
+        ),
+        (
+            "alipayCertPublicKey_RSA2.crt",
+            include_str!("../providers/alipay/fixtures/app.crt"),
+        ),
+        (
+            "alipayRootCert.crt",
+            include_str!("../providers/alipay/fixtures/root.crt"),
+        ),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    assert_eq!(keys(&with), [key("app_certificate_file")]);
+    std::fs::write(
+        folder.path().join("appCertPublicKey.crt"),
+        include_str!("../providers/alipay/fixtures/app.crt"),
+    )
+    .unwrap();
+    assert_eq!(keys(&with), Vec::<String>::new());
 }
 
 #[test]

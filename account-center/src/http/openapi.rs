@@ -96,6 +96,7 @@ impl Modify for AccessToken {
     paths(
         routes::login_options,
         routes::login,
+        routes::provider_requests,
         routes::refresh,
         routes::end_session,
         routes::list_sessions,

@@ -16,6 +16,7 @@ use super::listener::Peer;
 use super::reply::Reply;
 use super::{AppState, Call, admission, openapi, work};
 use crate::identity::{AccountView, account_view};
+use crate::login::prepare::{ProviderRequest, ProviderRequestReply};
 use crate::login::wire::{LoginReply, LoginRequest};
 use crate::problem::{Code, Problem};
 use crate::sessions::wire::{RefreshReply, RefreshRequest};
@@ -26,6 +27,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/v1/apps/{app_id}/login-options", get(login_options))
         .route(LOGIN, post(login))
+        .route(PROVIDER_REQUESTS, post(provider_requests))
         .route(REFRESH, post(refresh))
         .route("/v1/sessions/current", delete(end_session))
         .route("/v1/sessions", get(list_sessions))
@@ -46,6 +48,7 @@ pub fn router(state: AppState) -> Router {
 }
 
 const LOGIN: &str = "/v1/login";
+const PROVIDER_REQUESTS: &str = "/v1/provider-requests";
 const REFRESH: &str = "/v1/sessions/refresh";
 
 /// Where a request came from: the peer, or what the outermost of our own proxies saw.
@@ -182,6 +185,33 @@ pub(super) async fn login(State(state): State<AppState>, request: Request) -> Re
         let request = LoginRequest::parse(&body)?;
         engine.perform(&call, request).await
     })
+    .await
+}
+
+/// Prepares what only the server can build before the phone goes to a provider: Alipay's signed string. It answers to the device key.
+#[utoipa::path(post, path = "/v1/provider-requests", tag = "login", operation_id = "prepareProviderRequest", request_body = ProviderRequest,
+    params(openapi::ProofHeader, openapi::IdempotencyHeader),
+    responses(
+        (status = 200, body = ProviderRequestReply, description = "For the provider's SDK on the phone."),
+        (status = "4XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "The request was refused."),
+        (status = "5XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "May be repeated."),
+    ))]
+pub(super) async fn provider_requests(State(state): State<AppState>, request: Request) -> Response {
+    let engine = state.login.clone();
+    admitted_post(
+        state,
+        request,
+        PROVIDER_REQUESTS,
+        move |call, body| async move {
+            let mut members = Members::of(&body)?;
+            let asked = ProviderRequest {
+                app_id: members.text("app_id", 64)?,
+                provider: members.text("provider", 32)?,
+            };
+            members.end()?;
+            engine.prepare(&call, asked).await
+        },
+    )
     .await
 }
 

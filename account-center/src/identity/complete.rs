@@ -221,12 +221,12 @@ impl Writer<'_> {
 
     async fn link(&self, tx: &mut Tx, binding_id: &str) -> Result<(), StoreError> {
         let KnownIdentity {
-            provider,
-            app_id,
-            open_id,
-            ..
+            provider, app_id, ..
         } = self.identity;
-        accounts::link_open_id(tx, provider, app_id, open_id, binding_id, self.at).await
+        for name in self.identity.names() {
+            accounts::link_open_id(tx, provider, app_id, name, binding_id, self.at).await?;
+        }
+        Ok(())
     }
 
     /// Business lines learn of it in the order of the account's versions (W6).

@@ -29,6 +29,9 @@ pub struct KnownIdentity {
     pub open_id: String,
     /// The lasting subject.
     pub subject: String,
+    /// Other names of the same person within that app.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// What the provider shows of the person.
     pub profile: Profile,
 }
@@ -50,8 +53,14 @@ impl KnownIdentity {
             platform: identity.platform,
             app_id: identity.app_id,
             open_id: identity.open_id,
+            aliases: identity.aliases,
             profile: identity.profile,
         })
+    }
+
+    /// The person's names within the app: the open id, and the others.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.open_id.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 }
 
@@ -85,30 +94,28 @@ pub async fn facts(
     Ok(facts)
 }
 
-/// The binding of an identity: by its subject, or, where the provider gave the person another subject (M5), by the open id, which stays (W4).
+/// The binding of an identity: by its subject, or, where the provider gave the person another subject (M5), by the open id, which stays (W4), or by another
+/// name that the provider told in the same answer.
 async fn binding_of(
     tx: &mut Tx,
     identity: &KnownIdentity,
 ) -> Result<Option<accounts::BindingRow>, StoreError> {
-    match accounts::binding_of_subject(
-        tx,
-        &identity.provider,
-        &identity.platform,
-        &identity.subject,
-    )
-    .await?
-    {
-        Some(binding) => Ok(Some(binding)),
-        None => {
-            accounts::binding_of_open_id(
-                tx,
-                &identity.provider,
-                &identity.app_id,
-                &identity.open_id,
-            )
-            .await
+    let KnownIdentity {
+        provider,
+        platform,
+        app_id,
+        subject,
+        ..
+    } = identity;
+    if let Some(binding) = accounts::binding_of_subject(tx, provider, platform, subject).await? {
+        return Ok(Some(binding));
+    }
+    for name in identity.names() {
+        if let Some(binding) = accounts::binding_of_open_id(tx, provider, app_id, name).await? {
+            return Ok(Some(binding));
         }
     }
+    Ok(None)
 }
 
 async fn account_facts(

@@ -19,7 +19,7 @@ use crate::problem::{Code, Problem};
 use crate::secret::SecretText;
 use crate::sessions::NewSession;
 use crate::store::logins::{self, LoginRow};
-use crate::store::{Failure, StoreError, Tx, limits};
+use crate::store::{Failure, StoreError, Tx, limits, provider_requests};
 
 /// Facts may change while a face session is opened; after so many changes the request is `busy`.
 const LOOKS: u32 = 4;
@@ -48,6 +48,8 @@ pub(super) enum Position {
         memory: Duration,
         /// The row of an identity that was kept.
         kept: String,
+        /// The prepared request that it belongs to.
+        request: Option<String>,
         /// The credential is marked as used already, by the login that was kept.
         spent: bool,
     },
@@ -221,8 +223,16 @@ impl Work {
                 credential,
                 memory,
                 kept,
+                request,
                 spent,
             } => {
+                if let Some(request) = request
+                    && !provider_requests::spend(tx, request).await?
+                {
+                    return Err(Problem::new(Code::ProviderCodeInvalid)
+                        .detail("its request was used before")
+                        .into());
+                }
                 self.start(tx, app_id, (credential, *memory), kept, *spent)
                     .await?
             }

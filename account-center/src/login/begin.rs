@@ -15,7 +15,7 @@ use crate::keys::Purpose;
 use crate::problem::{Code, Problem};
 use crate::providers::{Credential, ExchangeError, Offer};
 use crate::store::logins::{self, LoginRow};
-use crate::store::{StoreError, limits};
+use crate::store::{StoreError, limits, provider_requests};
 
 impl Engine {
     /// L2: exchanges the provider's credential and looks for the account that the identity is bound to.
@@ -28,16 +28,16 @@ impl Engine {
         if !registry.knows(&app_id) {
             return Err(Problem::new(Code::AppUnknown).pointer("/app_id"));
         }
-        let (offer, credential) = start
+        let (offer, credential, request) = start
             .into_parts()
-            .and_then(|(provider, credential)| {
-                Some((registry.offer(&app_id, provider)?, credential))
+            .and_then(|(provider, credential, request)| {
+                Some((registry.offer(&app_id, provider)?, credential, request))
             })
             .ok_or_else(|| {
                 Problem::new(Code::NotOfferedHere).pointer("/start/provider/provider")
             })?;
 
-        let begun = Begun::new(self, call, &app_id, offer, &credential);
+        let mut begun = Begun::new(self, call, &app_id, offer, &credential);
         let (identity, spent) = match self.earlier(&begun).await? {
             Earlier::Kept(identity) => (identity, true),
             Earlier::Used => {
@@ -45,7 +45,14 @@ impl Engine {
                     Problem::new(Code::ProviderCodeInvalid).detail("this code was used before")
                 );
             }
-            Earlier::Nothing => (self.exchange(offer, &credential).await?, false),
+            Earlier::Nothing => {
+                if let Some(request) = request {
+                    let provider = offer.connector.provider();
+                    let row = self.request_row(call, &app_id, provider, request.expose());
+                    begun.request = Some(self.waiting_request(row).await?);
+                }
+                (self.exchange(offer, &credential).await?, false)
+            }
         };
         let known = Known {
             identity,
@@ -60,6 +67,7 @@ impl Engine {
             credential: begun.credential.clone(),
             memory: begun.memory,
             kept: begun.kept.clone(),
+            request: begun.request.clone(),
             spent,
         };
         let result = self
@@ -150,12 +158,17 @@ impl Engine {
             expires_at: now.plus(self.parts.policy.lifetime),
         };
         let (credential, until) = (begun.credential.clone(), now.plus(begun.memory));
+        let request = begun.request.clone();
         let kept = self
             .parts
             .store
             .write(move |tx| {
                 let (row, credential) = (row.clone(), credential.clone());
+                let request = request.clone();
                 Box::pin(async move {
+                    if let Some(request) = request {
+                        provider_requests::spend(tx, &request).await?;
+                    }
                     if limits::spend_credential(tx, &credential, until).await? {
                         logins::insert(tx, &row).await?;
                     }
@@ -177,6 +190,8 @@ struct Begun {
     /// How long the credential is remembered.
     memory: Duration,
     kept: String,
+    /// The prepared request that it belongs to.
+    request: Option<String>,
 }
 
 impl Begun {
@@ -218,6 +233,7 @@ impl Begun {
                 .credential_memory
                 .max(offer.connector.credential_memory()),
             kept,
+            request: None,
         }
     }
 }
@@ -228,7 +244,7 @@ enum Earlier {
     Kept(KnownIdentity),
 }
 
-fn exchange_problem(error: ExchangeError) -> Problem {
+pub(super) fn exchange_problem(error: ExchangeError) -> Problem {
     let code = match &error {
         ExchangeError::CredentialInvalid(_) => Code::ProviderCodeInvalid,
         ExchangeError::ConsentIncomplete(_) => Code::ProviderConsentIncomplete,

@@ -18,6 +18,7 @@ mod face;
 pub mod parse;
 mod password_rules;
 pub mod policy;
+pub mod prepare;
 mod registration;
 mod sms;
 mod state;

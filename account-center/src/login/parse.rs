@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use super::wire::{
     AccessTokenStart, Answer, AnswerRequest, BeginRequest, CardAnswer, CodeStart, FaceAnswer,
-    LoginRequest, Nothing, ProviderStart, QqStart, RegistrationAnswer, SealedField, Start,
+    LoginRequest, Nothing, ProviderStart, QqStart, RegistrationAnswer, RequestedStart, SealedField,
+    Start,
 };
 use crate::http::json;
 use crate::problem::Problem;
@@ -71,6 +72,10 @@ fn start(mut start: Object) -> Result<Start, Refused> {
             }))
         }
         "qq" => ProviderStart::Qq(QqStart::Code(code_start(&mut provider)?)),
+        "alipay" => ProviderStart::Alipay(RequestedStart {
+            code: provider.secret("code")?,
+            request: provider.secret("request")?,
+        }),
         // Not offered, whatever comes with it.
         _ => return Ok(Start::Provider(ProviderStart::Unknown)),
     };
@@ -241,7 +246,7 @@ mod tests {
             panic!("not a beginning")
         };
         let Start::Provider(start) = begin.start;
-        let (provider, credential) = start.into_parts().unwrap();
+        let (provider, credential, _) = start.into_parts().unwrap();
         assert_eq!(
             (
                 begin.app_id.as_str(),
@@ -264,15 +269,19 @@ mod tests {
         };
         assert!(matches!(
             parts(json!({"provider": "weibo", "code": "c"})),
-            Some(("weibo", Credential::Code(code))) if code.expose() == "c"
+            Some(("weibo", Credential::Code(code), None)) if code.expose() == "c"
         ));
         assert!(matches!(
             parts(json!({"provider": "qq", "code": "c"})),
-            Some(("qq", Credential::Code(_)))
+            Some(("qq", Credential::Code(_), None))
         ));
         assert!(matches!(
             parts(json!({"provider": "qq", "access_token": "t"})),
-            Some(("qq", Credential::AccessToken(token))) if token.expose() == "t"
+            Some(("qq", Credential::AccessToken(token), None)) if token.expose() == "t"
+        ));
+        assert!(matches!(
+            parts(json!({"provider": "alipay", "code": "c", "request": "r"})),
+            Some(("alipay", Credential::Code(_), Some(request))) if request.expose() == "r"
         ));
         assert!(parts(json!({"provider": "myspace", "anything": 1})).is_none());
         for (bad, pointer) in [
@@ -296,6 +305,10 @@ mod tests {
             (
                 json!({"provider": "qq", "access_token": "t", "openid": "o"}),
                 "/start/provider/openid",
+            ),
+            (
+                json!({"provider": "alipay", "code": "c"}),
+                "/start/provider/request",
             ),
             (json!({"provider": 1}), "/start/provider/provider"),
         ] {

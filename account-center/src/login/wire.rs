@@ -71,6 +71,8 @@ pub enum ProviderStart {
     Weibo(CodeStart),
     /// QQ's access token, from its mobile SDK, or a web page's code.
     Qq(QqStart),
+    /// Alipay's code, with the name of the request that was prepared for it.
+    Alipay(RequestedStart),
     /// Any other, which is not offered.
     #[serde(skip)]
     Unknown,
@@ -83,6 +85,18 @@ pub struct CodeStart {
     /// The code.
     #[schema(value_type = String)]
     pub code: SecretText,
+}
+
+/// An authorization code that came back to a prepared request.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedStart {
+    /// The code.
+    #[schema(value_type = String)]
+    pub code: SecretText,
+    /// The request's name (`POST /v1/provider-requests`).
+    #[schema(value_type = String)]
+    pub request: SecretText,
 }
 
 /// An access token.
@@ -105,9 +119,13 @@ pub enum QqStart {
 }
 
 impl ProviderStart {
-    /// The provider's name and its credential.
-    pub fn into_parts(self) -> Option<(&'static str, Credential)> {
-        Some(match self {
+    /// The provider's name, its credential, and the name of the request that it belongs to.
+    pub fn into_parts(self) -> Option<(&'static str, Credential, Option<SecretText>)> {
+        let (provider, credential) = match self {
+            Self::Alipay(start) => {
+                let credential = Credential::Code(start.code);
+                return Some(("alipay", credential, Some(start.request)));
+            }
             Self::WeChat(start) => ("wechat", Credential::Code(start.code)),
             Self::Weibo(start) => ("weibo", Credential::Code(start.code)),
             Self::Qq(QqStart::Code(start)) => ("qq", Credential::Code(start.code)),
@@ -115,7 +133,8 @@ impl ProviderStart {
                 ("qq", Credential::AccessToken(start.access_token))
             }
             Self::Unknown => return None,
-        })
+        };
+        Some((provider, credential, None))
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::alipay::Alipay;
 use super::breaker::{Breaker, BreakerSettings, Guarded};
 use super::{ApiSettings, Connector, ProviderApp, Qq, Registry, WeChat, WeChatSettings, Weibo};
-use crate::config::Config;
+use crate::config::{AlipaySettings, Config};
 use crate::context::Context;
 use crate::ports::outbound::OutboundError;
 use crate::ports::{Outbound, OutboundSettings};
@@ -30,10 +31,26 @@ pub fn registry(config: &Config, context: &Context) -> Result<Registry, Outbound
             outbound()?,
         )),
     ];
+    let breaker = || Arc::new(Breaker::new(BreakerSettings::default(), context.clone()));
+    // Alipay's connector has the keys of one app; all of them share one breaker and one client.
+    let (alipay_outbound, alipay_breaker) = (outbound()?, breaker());
+    let alipay = |settings: &AlipaySettings| -> Arc<dyn Connector> {
+        let connector = Alipay::new(
+            ApiSettings::new(config.alipay_url.clone()),
+            alipay_outbound.clone(),
+            Arc::clone(&settings.keys),
+            &settings.pid,
+            context.clone(),
+        );
+        Arc::new(Guarded::new(
+            Arc::new(connector),
+            Arc::clone(&alipay_breaker),
+        ))
+    };
     let guarded: HashMap<&str, Arc<dyn Connector>> = connectors
         .into_iter()
         .map(|connector| {
-            let breaker = Arc::new(Breaker::new(BreakerSettings::default(), context.clone()));
+            let breaker = breaker();
             let name = connector.provider();
             let guarded: Arc<dyn Connector> = Arc::new(Guarded::new(connector, breaker));
             (name, guarded)
@@ -43,7 +60,11 @@ pub fn registry(config: &Config, context: &Context) -> Result<Registry, Outbound
     for (app_id, app) in &config.apps {
         registry = registry.with_app(app_id);
         for provider in &app.providers {
-            let Some(connector) = guarded.get(provider.provider.as_str()) else {
+            let connector = match &provider.alipay {
+                Some(settings) => Some(alipay(settings)),
+                None => guarded.get(provider.provider.as_str()).cloned(),
+            };
+            let Some(connector) = connector else {
                 // The settings are read with the same list of providers.
                 tracing::error!(provider = provider.provider, "there is no connector");
                 continue;
@@ -54,7 +75,7 @@ pub fn registry(config: &Config, context: &Context) -> Result<Registry, Outbound
                 platform: provider.platform.clone(),
                 redirect_uri: provider.redirect_uri.clone(),
             };
-            registry = registry.with_offer(app_id, Arc::clone(connector), app);
+            registry = registry.with_offer(app_id, connector, app);
         }
     }
     Ok(registry)

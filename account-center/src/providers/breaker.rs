@@ -8,7 +8,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Connector, Credential, CredentialKind, ExchangeError, ProviderApp, ProviderIdentity};
+use super::{
+    Connector, Credential, CredentialKind, ExchangeError, Prepared, ProviderApp, ProviderIdentity,
+};
 use crate::context::{Context, Timestamp};
 
 /// When a provider is left alone.
@@ -159,6 +161,15 @@ impl Connector for Guarded {
 
     fn credential_memory(&self) -> Duration {
         self.inner.credential_memory()
+    }
+
+    fn needs_request(&self) -> bool {
+        self.inner.needs_request()
+    }
+
+    fn prepare(&self, app: &ProviderApp, request: &str) -> Result<Prepared, ExchangeError> {
+        // Nobody is asked.
+        self.inner.prepare(app, request)
     }
 
     fn exchange<'a>(

@@ -93,13 +93,40 @@ impl Api {
             .map_err(|()| Failure::SetUp("the base URL cannot have a path".into()))?
             .pop_if_empty()
             .extend(path);
+        match method {
+            Method::Get => {
+                let send = || self.outbound.get(url.clone(), parameters);
+                self.repeat(send, idempotent, read).await
+            }
+            Method::Post => self.post(url, parameters, idempotent, read).await,
+        }
+    }
+
+    /// As [`Api::call`], to a whole address.
+    pub(super) async fn post<T, E>(
+        &self,
+        url: Url,
+        form: &[(&str, &str)],
+        idempotent: bool,
+        read: impl Fn(&OutboundReply) -> Result<T, Failure<E>>,
+    ) -> Result<T, Failure<E>> {
+        let send = || self.outbound.post_form(url.clone(), form);
+        self.repeat(send, idempotent, read).await
+    }
+
+    async fn repeat<T, E, F>(
+        &self,
+        send: impl Fn() -> F,
+        idempotent: bool,
+        read: impl Fn(&OutboundReply) -> Result<T, Failure<E>>,
+    ) -> Result<T, Failure<E>>
+    where
+        F: Future<Output = Result<OutboundReply, PortError>>,
+    {
         let mut pause = self.pause;
         let mut tries = 1;
         loop {
-            let reply = match method {
-                Method::Get => self.outbound.get(url.clone(), parameters).await,
-                Method::Post => self.outbound.post_form(url.clone(), parameters).await,
-            };
+            let reply = send().await;
             let failure = match reply.map_err(Failure::from).and_then(|reply| read(&reply)) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,

@@ -1,6 +1,7 @@
 //! Connectors: a provider's credential to a provider identity (W1, W2). A provider is one file here and one line in the configuration; the login's steps do
 //! not change.
 
+pub mod alipay;
 mod assemble;
 pub mod breaker;
 mod call;
@@ -136,8 +137,17 @@ pub struct ProviderIdentity {
     pub open_id: String,
     /// The lasting subject that the connector declares (W2). WeChat: the union id.
     pub subject: Option<String>,
+    /// Other names of the same person within this app, told in the same answer (Alipay's user id beside its open id).
+    pub aliases: Vec<String>,
     /// What the provider shows of the person.
     pub profile: Profile,
+}
+
+/// What the server built for the provider's SDK on the phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Alipay's signed string.
+    pub auth_info: String,
 }
 
 impl fmt::Debug for Profile {
@@ -183,6 +193,16 @@ pub trait Connector: Send + Sync {
     /// How long an accepted credential has to be remembered at least, so that it serves once: as long as the provider takes it.
     fn credential_memory(&self) -> Duration {
         Duration::from_hours(24)
+    }
+    /// Whether the phone needs something from the server before it goes to the provider; the credential comes back with that request's name.
+    fn needs_request(&self) -> bool {
+        false
+    }
+    /// Builds it. `request` is its name, of up to 32 letters and digits.
+    fn prepare(&self, _app: &ProviderApp, _request: &str) -> Result<Prepared, ExchangeError> {
+        Err(ExchangeError::Misconfigured(
+            "this provider needs no request".into(),
+        ))
     }
     /// Exchanges a credential for an identity (M2). Tokens of the provider are not kept.
     fn exchange<'a>(

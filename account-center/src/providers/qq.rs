@@ -75,6 +75,7 @@ impl Qq {
             app_id: app.app_id.clone(),
             open_id: me.open_id,
             subject: me.union_id,
+            aliases: Vec::new(),
             profile,
         })
     }

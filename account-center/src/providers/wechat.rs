@@ -176,6 +176,7 @@ impl WeChat {
             app_id: app.app_id.clone(),
             open_id: grant.openid,
             subject: union_id.filter(|id| acceptable(id)),
+            aliases: Vec::new(),
             profile: user.map(User::profile).unwrap_or_default(),
         })
     }

@@ -63,6 +63,7 @@ impl Weibo {
             app_id: app.app_id.clone(),
             open_id: grant.uid.clone(),
             subject: Some(grant.uid),
+            aliases: Vec::new(),
             profile,
         })
     }

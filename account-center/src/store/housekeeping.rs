@@ -7,12 +7,14 @@ use crate::context::Timestamp;
 const BATCH: i64 = 500;
 
 /// One statement for each table: its expired rows, at most `$2` of them.
-const EXPIRED: [&str; 5] = [
+const EXPIRED: [&str; 6] = [
     "DELETE FROM used_proofs WHERE proof_hash IN (SELECT proof_hash FROM used_proofs WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM idempotency_keys WHERE scope_hash IN (SELECT scope_hash FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM logins WHERE login_hash IN (SELECT login_hash FROM logins WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM used_credentials WHERE credential_hash IN \
      (SELECT credential_hash FROM used_credentials WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    "DELETE FROM provider_requests WHERE request_hash IN \
+     (SELECT request_hash FROM provider_requests WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM rate_buckets WHERE bucket IN (SELECT bucket FROM rate_buckets WHERE window_ends_at <= $1 ORDER BY window_ends_at LIMIT $2)",
 ];
 

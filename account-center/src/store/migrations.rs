@@ -6,11 +6,18 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Version, name and SQL of each migration.
-const ALL: [(i64, &str, &str); 1] = [(
-    1,
-    "initial",
-    include_str!("../../migrations/0001_initial.sql"),
-)];
+const ALL: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "initial",
+        include_str!("../../migrations/0001_initial.sql"),
+    ),
+    (
+        2,
+        "provider requests",
+        include_str!("../../migrations/0002_provider_requests.sql"),
+    ),
+];
 
 /// All migrations, in order.
 pub(super) fn migrator() -> Migrator {

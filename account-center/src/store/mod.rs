@@ -14,6 +14,7 @@ pub mod housekeeping;
 pub mod limits;
 pub mod logins;
 pub mod proofs;
+pub mod provider_requests;
 pub mod replies;
 pub mod sessions;
 

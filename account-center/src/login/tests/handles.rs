@@ -36,11 +36,14 @@ async fn l1_unknown_apps_and_providers_that_are_not_offered_are_told() {
         .request(&device, &new_key(), &World::start_body("bank-web", "c"))
         .await;
     seen.expect_over(403, "not_offered_here");
-    let alipay = json!({"app_id": APP, "start": {"provider": {"provider": "alipay", "code": "c"}}});
-    world
-        .request(&device, &new_key(), &alipay)
-        .await
-        .expect_over(403, "not_offered_here");
+    for provider in ["qq", "myspace"] {
+        let start =
+            json!({"app_id": APP, "start": {"provider": {"provider": provider, "code": "c"}}});
+        world
+            .request(&device, &new_key(), &start)
+            .await
+            .expect_over(403, "not_offered_here");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,8 @@ pub(super) struct Person {
     pub(super) open_id: String,
     pub(super) union_id: Option<String>,
     pub(super) nickname: String,
+    /// Other open ids that the provider tells with it.
+    pub(super) aliases: Vec<String>,
 }
 
 impl Person {
@@ -31,6 +33,7 @@ impl Person {
             open_id: format!("open-{name}"),
             union_id: Some(format!("union-{name}")),
             nickname: name.to_owned(),
+            aliases: Vec::new(),
         }
     }
 }
@@ -219,6 +222,11 @@ impl Connector for FakeWeChat {
                 app_id: app.app_id.clone(),
                 open_id: format!("{}@{}", person.open_id, app.app_id),
                 subject: person.union_id.map(|id| format!("{id}@{}", app.platform)),
+                aliases: person
+                    .aliases
+                    .iter()
+                    .map(|alias| format!("{alias}@{}", app.app_id))
+                    .collect(),
                 profile: Profile {
                     nickname: Some(person.nickname),
                     avatar_url: None,

@@ -257,6 +257,31 @@ async fn m5_a_person_whose_union_id_changed_is_known_by_the_open_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w2_a_person_who_got_another_open_id_is_known_by_the_one_told_beside_it() {
+    let world = World::new().await;
+    let older = Person::new("older");
+    let first = new_unsigned(&world, &older, PHONE).await;
+    // Alipay, where an app's people get open ids: the user id of before comes beside it for a while.
+    let newer = Person {
+        aliases: vec![older.open_id.clone()],
+        ..Person::new("newer")
+    };
+    let alone = Person::new("newer");
+    for person in [newer, alone] {
+        let (_, seen) = Flow::begin(&world, &person).await;
+        seen.expect_step("done");
+        assert_eq!(seen.user_id(), first.user_id());
+    }
+    assert_eq!(world.rows("bindings").await, 1);
+    assert_eq!(
+        world
+            .texts("SELECT action FROM binding_history ORDER BY rowid")
+            .await,
+        ["bound", "renamed"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w2_without_a_union_id_nothing_is_recorded() {
     let world = World::new().await;
     let (_, seen) = Flow::begin(
