@@ -28,6 +28,8 @@ pub struct Addresses {
     pub weibo: String,
     /// QQ.
     pub qq: String,
+    /// Alipay.
+    pub alipay: String,
     /// The network between the SDK and the account center.
     pub gateway: String,
 }

@@ -146,10 +146,12 @@ fn start_account_center(addresses: &Addresses, folder: &Path) -> Result<Server> 
         OsStr::new("--data-dir"),
         data.as_os_str(),
     ];
+    let alipay = format!("{}/gateway.do", addresses.alipay);
     let settings = [
         ("POSTERN_WECHAT__BASE_URL", addresses.wechat.as_str()),
         ("POSTERN_WEIBO__BASE_URL", &addresses.weibo),
         ("POSTERN_QQ__BASE_URL", &addresses.qq),
+        ("POSTERN_ALIPAY__BASE_URL", &alipay),
         ("POSTERN_SMS__BASE_URL", &addresses.sms),
         ("POSTERN_CORE__BASE_URL", &addresses.core),
         ("POSTERN_FACE__BASE_URL", &addresses.face),

@@ -36,7 +36,7 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn random128() -> String {
+pub(crate) fn random128() -> String {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).unwrap();
     b64(bytes)

@@ -28,7 +28,6 @@ internal class VaultAdapter(private val vault: Vault) : FfiVault {
         throw when (thrown) {
             is VaultException.Unavailable -> FfiVaultException.Unavailable()
             is VaultException.KeyInvalidated -> FfiVaultException.KeyInvalidated()
-            is VaultException.Damaged -> FfiVaultException.Damaged()
             else -> FfiVaultException.Failed()
         }
     }
