@@ -20,14 +20,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // The same selection as the tests': another one has other features, and everything would be built twice.
     process::stream(&mut cargo(&programs::EVERYTHING))?;
     if options.release {
-        let library = [
-            "build",
-            "--release",
-            "--package",
-            "postern-bindings",
-            "--lib",
-        ];
-        process::stream(&mut cargo(&library))?;
+        // Each kind alone: beside an rlib, cargo leaves link-time optimisation out without a word.
+        for kind in ["cdylib", "staticlib"] {
+            process::stream(&mut programs::library(kind, "release"))?;
+        }
     }
     let folder = repo::target().join(if options.release { "release" } else { "debug" });
     generate(&folder)?;

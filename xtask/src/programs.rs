@@ -115,6 +115,14 @@ pub(crate) fn cargo(words: &[&str]) -> Command {
     command
 }
 
+/// Builds the bindings as one kind of library (`cdylib`, `staticlib`), with link-time optimisation as `profile` says.
+pub(crate) fn library(kind: &str, profile: &str) -> Command {
+    let words = ["rustc", "--package", "postern-bindings", "--lib"];
+    let mut build = cargo(&words);
+    build.args(["--crate-type", kind, "--profile", profile]);
+    build
+}
+
 #[derive(Deserialize)]
 struct Message {
     reason: String,
