@@ -30,6 +30,7 @@ fn keyring(_: &str) -> Result<Arc<dyn Vault>, SetupError> {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unusable(error: VaultError) -> SetupError {
     SetupError::VaultUnusable {
         what: error.to_string(),

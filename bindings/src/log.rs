@@ -27,8 +27,8 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    fn of(level: &Level) -> Option<Self> {
-        Some(match *level {
+    fn of(level: Level) -> Option<Self> {
+        Some(match level {
             Level::ERROR => Self::Error,
             Level::WARN => Self::Warn,
             Level::INFO => Self::Info,
@@ -89,7 +89,7 @@ impl LogHook {
     }
 
     /// For each of the runtime's threads as it ends.
-    pub(crate) fn detach_thread(&self) {
+    pub(crate) fn detach_thread() {
         drop(ATTACHED.with_borrow_mut(Option::take));
     }
 
@@ -133,7 +133,7 @@ fn area(target: &str) -> Option<&str> {
 impl Subscriber for ToHook {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event()
-            && LogLevel::of(metadata.level()).is_some_and(|level| level <= self.least)
+            && LogLevel::of(*metadata.level()).is_some_and(|level| level <= self.least)
             && area(metadata.target()).is_some()
     }
 
@@ -147,7 +147,7 @@ impl Subscriber for ToHook {
 
     fn event(&self, event: &Event<'_>) {
         let metadata = event.metadata();
-        let (Some(level), Some(area)) = (LogLevel::of(metadata.level()), area(metadata.target()))
+        let (Some(level), Some(area)) = (LogLevel::of(*metadata.level()), area(metadata.target()))
         else {
             return;
         };

@@ -134,8 +134,8 @@ fn wrapped(state: sdk::LoginState, runtime: &Weak<OwnedRuntime>) -> LoginState {
         Core::LoggedIn(account) => LoginState::LoggedIn {
             account: account.into(),
         },
-        Core::Stopped(stop, step) => LoginState::Stopped {
-            stop: stop.into(),
+        Core::Stopped(end, step) => LoginState::Stopped {
+            stop: end.into(),
             step: StoppedStep::new(step, runtime),
         },
     }

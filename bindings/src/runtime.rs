@@ -23,7 +23,7 @@ pub(crate) struct OwnedRuntime {
 impl OwnedRuntime {
     pub(crate) fn start(log: Arc<LogHook>) -> std::io::Result<Self> {
         let count = AtomicUsize::new(0);
-        let (on_start, on_stop) = (Arc::clone(&log), Arc::clone(&log));
+        let on_start = Arc::clone(&log);
         let runtime = Builder::new_multi_thread()
             // Two: one may wait in a host's callback while the other goes on.
             .worker_threads(2)
@@ -31,7 +31,7 @@ impl OwnedRuntime {
             .max_blocking_threads(8)
             .thread_name_fn(move || format!("postern-{}", count.fetch_add(1, Ordering::Relaxed)))
             .on_thread_start(move || on_start.attach_thread())
-            .on_thread_stop(move || on_stop.detach_thread())
+            .on_thread_stop(LogHook::detach_thread)
             .enable_all()
             .build()?;
         Ok(Self {
@@ -133,11 +133,16 @@ mod tests {
     }
 
     fn wait_for<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread()
+        Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap()
             .block_on(future)
+    }
+
+    async fn work_with_a_bug() -> Result<(), Failure> {
+        std::future::ready(()).await;
+        panic!("a bug")
     }
 
     #[test]
@@ -152,12 +157,7 @@ mod tests {
     #[test]
     fn a_panic_in_the_work_is_an_internal_error_and_the_threads_go_on() {
         let runtime = started();
-        let outcome = wait_for(runtime.perform(async {
-            if true {
-                panic!("a bug");
-            }
-            Ok::<(), Failure>(())
-        }));
+        let outcome = wait_for(runtime.perform(work_with_a_bug()));
         assert_eq!(outcome, Err(Failure::Internal));
         assert_eq!(
             wait_for(runtime.perform(async { Ok::<_, Failure>(1) })),
@@ -182,7 +182,7 @@ mod tests {
         let waiting = Arc::clone(&runtime);
         let waiter = std::thread::spawn(move || {
             wait_for(waiting.perform(async {
-                tokio::time::sleep(Duration::from_secs(60)).await;
+                tokio::time::sleep(Duration::from_mins(1)).await;
                 Ok::<_, Failure>(1)
             }))
         });

@@ -96,9 +96,9 @@ impl Session {
     }
 
     /// Keeps the `DPoP-Nonce` of an API's reply for the next request to it (RFC 9449 section 9).
-    pub fn learn_nonce(&self, url: String, nonce: String) -> Result<(), SessionError> {
+    pub fn learn_nonce(&self, url: &str, nonce: &str) -> Result<(), SessionError> {
         guarded(|| {
-            self.session.learn_nonce(&absolute(&url)?, &nonce);
+            self.session.learn_nonce(&absolute(url)?, nonce);
             Ok(())
         })
     }

@@ -7,6 +7,7 @@
     reason = "a command line tool talks to its terminal"
 )]
 
+mod api;
 mod apt;
 mod audit;
 mod bindings;
@@ -53,6 +54,8 @@ enum Task {
     Audit,
     /// Build the library and generate its Kotlin and Swift.
     Bindings(bindings::Options),
+    /// Compare the public Kotlin and Swift API with bindings/api.
+    Api(api::Options),
     /// Run a command where Swift is: `cargo xtask swift -- swift build`.
     Swift(swift::Options),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Size(options) => size::run(&options),
         Task::Audit => audit::run(),
         Task::Bindings(options) => bindings::run(&options),
+        Task::Api(options) => api::run(&options),
         Task::Swift(options) => swift::run(&options),
     };
     match done {

@@ -17,7 +17,7 @@ use crate::report::{self, Report, SuiteResult};
 use crate::setup::Tool;
 use crate::swift::Swift;
 use crate::world::World;
-use crate::{Result, bindings, process, repo, setup};
+use crate::{Result, api, bindings, process, repo, setup};
 
 /// Kotlin and Swift: downloads included, four times what two slow cores take.
 const FOREIGN_LIMIT: Duration = Duration::from_mins(20);
@@ -180,11 +180,12 @@ fn cargo_lane(report: &Report, wanted: &[Suite], built: &Sender<bool>) {
             }
         }
     }
-    for suite in [Suite::Openapi, Suite::Demo] {
+    for suite in [Suite::Api, Suite::Openapi, Suite::Demo] {
         if wants(suite) && !ready {
             not_built(report, suite);
         } else if wants(suite) {
             report.suite(suite.name(), |log| match suite {
+                Suite::Api => foreign_api(log),
                 Suite::Openapi => openapi(log),
                 _ => demo(report, log),
             });
@@ -337,6 +338,15 @@ fn swift(report: &Report, log: &Path) -> Result<Count> {
         tell(line);
     })?;
     Ok(count::of_swift(&said).judged(status.success()))
+}
+
+/// The committed lists of the Kotlin and Swift API against what the sources say.
+fn foreign_api(log: &Path) -> Result<Count> {
+    let checked = api::check(&repo::root());
+    if let Err(difference) = &checked {
+        fs::write(log, difference.to_string())?;
+    }
+    Ok(Count::one(checked.is_ok()))
 }
 
 /// The committed document against the one that the code generates.

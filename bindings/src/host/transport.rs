@@ -18,7 +18,7 @@ use crate::boundary::guarded;
 use crate::error::{CallbackError, StepError};
 
 /// A host that never completes an exchange must not hold a login for ever.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Why there is no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
@@ -115,7 +115,7 @@ impl HttpExchange {
         headers: HashMap<String, String>,
         body: Vec<u8>,
     ) -> Result<(), StepError> {
-        guarded(|| self.complete(reply(status, &headers, body)))
+        guarded(|| self.complete(reply(status, headers, body)))
     }
 
     /// There is no reply. Errors as `reply`.
@@ -124,7 +124,7 @@ impl HttpExchange {
     }
 }
 
-fn reply(status: u16, headers: &HashMap<String, String>, body: Vec<u8>) -> Outcome {
+fn reply(status: u16, headers: HashMap<String, String>, body: Vec<u8>) -> Outcome {
     if !(100..=599).contains(&status) {
         return Err(sdk::TransportError::Other);
     }
@@ -133,11 +133,11 @@ fn reply(status: u16, headers: &HashMap<String, String>, body: Vec<u8>) -> Outco
     }
     // A header that HTTP would not allow can't be one that we look for.
     let headers = headers
-        .iter()
+        .into_iter()
         .filter_map(|(name, value)| {
             Some((
                 HeaderName::from_bytes(name.as_bytes()).ok()?,
-                HeaderValue::from_str(value).ok()?,
+                HeaderValue::try_from(value).ok()?,
             ))
         })
         .collect();

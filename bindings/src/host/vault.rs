@@ -17,6 +17,9 @@ pub enum VaultError {
     /// The key that protects it is lost for good (invalidated, another device).
     #[error("the vault's key is lost")]
     KeyInvalidated,
+    /// The blob is there, but it is not what was stored (truncated, tampered with): it can't be had back, the vault itself is well.
+    #[error("what the vault kept is damaged")]
+    Damaged,
     /// Anything else, such as a full disk.
     #[error("the vault failed")]
     Failed,
@@ -34,6 +37,7 @@ impl From<VaultError> for sdk::VaultError {
         match error {
             VaultError::Unavailable => Self::Unavailable,
             VaultError::KeyInvalidated => Self::KeyInvalidated,
+            VaultError::Damaged => Self::Damaged,
             VaultError::Failed => Self::Failed {
                 what: "the host's vault".to_owned(),
             },
@@ -114,6 +118,10 @@ mod tests {
             Err(sdk::VaultError::Unavailable)
         );
         assert_eq!(vault(Ok(None)).load("session"), Ok(None));
+        assert_eq!(
+            vault(Err(VaultError::Damaged)).load("session"),
+            Err(sdk::VaultError::Damaged)
+        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ public enum VaultError: Error, Sendable, Hashable {
     case unavailable
     /// The key that protects it is lost for good (another device).
     case keyInvalidated
+    /// The blob is there, but it is not what was stored (truncated, tampered with): it can't be had back, the vault itself is well.
+    case damaged
     /// Anything else, such as a full disk.
     case failed
 }

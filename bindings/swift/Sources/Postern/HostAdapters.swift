@@ -19,6 +19,7 @@ final class VaultAdapter: FFIVault {
             throw switch error as? VaultError {
             case .unavailable: FFIVaultError.Unavailable
             case .keyInvalidated: FFIVaultError.KeyInvalidated
+            case .damaged: FFIVaultError.Damaged
             case .failed, nil: FFIVaultError.Failed
             }
         }

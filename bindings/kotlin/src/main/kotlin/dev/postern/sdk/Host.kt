@@ -30,6 +30,9 @@ public sealed class VaultException(message: String) : Exception(message) {
     /** The key that protects it is lost for good (invalidated, another device). */
     public class KeyInvalidated : VaultException("the vault's key is lost")
 
+    /** The blob is there, but it is not what was stored (truncated, tampered with): it can't be had back, the vault itself is well. */
+    public class Damaged : VaultException("what the vault kept is damaged")
+
     /** Anything else, such as a full disk. */
     public class Failed : VaultException("the vault failed")
 }

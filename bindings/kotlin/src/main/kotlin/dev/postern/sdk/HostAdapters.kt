@@ -28,6 +28,7 @@ internal class VaultAdapter(private val vault: Vault) : FfiVault {
         throw when (thrown) {
             is VaultException.Unavailable -> FfiVaultException.Unavailable()
             is VaultException.KeyInvalidated -> FfiVaultException.KeyInvalidated()
+            is VaultException.Damaged -> FfiVaultException.Damaged()
             else -> FfiVaultException.Failed()
         }
     }

@@ -81,6 +81,46 @@ internal class AdapterTest {
     }
 
     @Test
+    fun `a new process resumes the attempt and opens the provider no second time`() {
+        val vault = MapVault()
+        fun process(adapter: ProviderAdapter, look: (Login) -> Unit) {
+            Postern.create(FakeCenter.config(), vault, transport = center, adapters = listOf(adapter)).use { look(it.login()) }
+        }
+        var asked: AuthorizationRequest? = null
+        process(WeChat { request, _ -> asked = request }) { login ->
+            waiting { login.await<LoginState.Ready>().step.choose(Provider.WECHAT) }
+            eventually("the person is at WeChat") { asked != null }
+        }
+        val later = object : ProviderAdapter {
+            override val provider = Provider.WECHAT
+
+            override fun isInstalled(): Boolean = true
+
+            override fun authorize(request: AuthorizationRequest, reply: ProviderReplies): Unit = throw AssertionError("opened again")
+
+            override fun resume(request: AuthorizationRequest, reply: ProviderReplies) {
+                assertTrue(request.resumed)
+                reply.answered(ProviderReply(asked!!.state, FakeCenter.CODE, 0))
+            }
+        }
+        process(later) { it.await<LoginState.PhoneNeeded>() }
+    }
+
+    @Test
+    fun `an adapter that knows no resuming leaves the attempt waiting for the person`() {
+        val vault = MapVault()
+        repeat(2) { round ->
+            val adapter = WeChat { _, _ -> assertEquals(0, round) }
+            Postern.create(FakeCenter.config(), vault, transport = center, adapters = listOf(adapter)).use {
+                val login = it.login()
+                if (round == 0) waiting { login.await<LoginState.Ready>().step.choose(Provider.WECHAT) }
+                assertEquals(round == 1, login.await<LoginState.Authorizing>().request.resumed)
+                if (round == 0) eventually("asked") { adapter.threads.size == 1 } else waiting { login.await<LoginState.Authorizing>().step.cancel() }
+            }
+        }
+    }
+
+    @Test
     fun `a dispatcher of the app's own is used`() {
         val adapter = WeChat { _, reply -> reply.returnedWithoutAnswer() }
         Postern.create(

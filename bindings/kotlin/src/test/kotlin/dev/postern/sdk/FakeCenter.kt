@@ -181,3 +181,10 @@ internal object Hooks {
 
     fun panic(): Unit = testingPanic()
 }
+
+/** The compiled classes of a package of the SDK, not initialised: the library must not be loaded before the facade has prepared JNA for it. */
+internal fun compiled(packageName: String): List<Class<*>> {
+    val root = java.io.File(Postern::class.java.protectionDomain.codeSource.location.toURI())
+    return root.resolve(packageName.replace('.', '/')).listFiles { file -> file.name.endsWith(".class") }!!
+        .map { Class.forName("$packageName." + it.name.removeSuffix(".class"), false, Postern::class.java.classLoader) }
+}

@@ -62,6 +62,19 @@ internal class HostTest {
     }
 
     @Test
+    fun `a blob that is damaged needs a login, and the next one is kept`() {
+        made().use { it.login().finish() }
+        vault.trouble = { VaultException.Damaged() }
+        made().use { postern ->
+            val status = waiting { postern.session.status() }
+            assertEquals(NeedsLoginReason.STORED_SESSION_UNREADABLE, (status as SessionStatus.NeedsLogin).reason)
+            vault.trouble = null
+            postern.login().finish()
+        }
+        made().use { assertTrue(waiting { it.session.status() } is SessionStatus.SignedIn) }
+    }
+
+    @Test
     fun `a vault that throws anything at all, an Error too, hangs nothing and is not quoted`() {
         for (thrown in listOf<() -> Throwable>({ RuntimeException("SECRET-DETAIL") }, { NotImplementedError("SECRET-DETAIL") }, { StackOverflowError() })) {
             vault.trouble = thrown

@@ -7,7 +7,6 @@ import dev.postern.sdk.ffi.Identification as FfiIdentification
 import dev.postern.sdk.ffi.LocalizedText as FfiLocalizedText
 import dev.postern.sdk.ffi.Provider as FfiProvider
 import dev.postern.sdk.ffi.SmsCodeInfo as FfiSmsCodeInfo
-import java.io.File
 import java.lang.reflect.Modifier
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -16,13 +15,9 @@ import org.junit.jupiter.api.Test
 
 internal class RedactionTest {
     /** Every public class of the facade, from what was compiled: a new one can't be forgotten here. */
-    private fun publicClasses(): List<Class<*>> {
-        val folder = File(Postern::class.java.protectionDomain.codeSource.location.toURI()).resolve("dev/postern/sdk")
-        return folder.listFiles { file -> file.name.endsWith(".class") }!!
-            .map { Class.forName("dev.postern.sdk." + it.name.removeSuffix(".class")) }
-            .filter { Modifier.isPublic(it.modifiers) && !it.isAnonymousClass && !it.isSynthetic }
-            .filterNot { isInternal(it) }
-    }
+    private fun publicClasses(): List<Class<*>> = compiled("dev.postern.sdk")
+        .filter { Modifier.isPublic(it.modifiers) && !it.isAnonymousClass && !it.isSynthetic }
+        .filterNot { isInternal(it) }
 
     /** Kotlin's internal classes are public to the JVM. */
     private fun isInternal(type: Class<*>): Boolean = type.simpleName in setOf(
@@ -48,7 +43,7 @@ internal class RedactionTest {
     fun `facts with something personal or secret print a placeholder`() {
         val text = FfiLocalizedText("柜台", "branch")
         val shown = listOf(
-            AuthorizationRequest(FfiAuthorizationRequest(FfiProvider.WE_CHAT, "wx1", "scope", MARK)),
+            AuthorizationRequest(FfiAuthorizationRequest(FfiProvider.WE_CHAT, "wx1", "scope", MARK, false)),
             ProviderReply(MARK, MARK, 0),
             SmsCodeInfo(FfiSmsCodeInfo(MARK, 6u, 5u, 60u, 600u, null, 600u)),
             FaceInfo(FfiFaceInfo(MARK, MARK, MARK, text, 3u, null, 600u)),
@@ -64,7 +59,7 @@ internal class RedactionTest {
     fun `the generated records under the facade print a placeholder too`() {
         val text = FfiLocalizedText("柜台", "branch")
         val shown = listOf<Any>(
-            FfiAuthorizationRequest(FfiProvider.WE_CHAT, "wx1", "scope", MARK),
+            FfiAuthorizationRequest(FfiProvider.WE_CHAT, "wx1", "scope", MARK, false),
             FfiSmsCodeInfo(MARK, 6u, 5u, 60u, 600u, null, 600u),
             FfiFaceInfo(MARK, MARK, MARK, text, 3u, null, 600u),
             FfiAccountSummary(MARK, FfiIdentification.SIGNED, MARK, MARK, MARK, emptyList()),
@@ -99,9 +94,7 @@ internal class RedactionTest {
 
     @Test
     fun `no generated record or exception has a field that could hold a token`() {
-        val folder = File(Postern::class.java.protectionDomain.codeSource.location.toURI()).resolve("dev/postern/sdk/ffi")
-        val records = folder.listFiles { file -> file.name.endsWith(".class") }!!
-            .map { Class.forName("dev.postern.sdk.ffi." + it.name.removeSuffix(".class")) }
+        val records = compiled("dev.postern.sdk.ffi")
             .filter { type -> type.methods.any { it.name == "component1" } }
         assertTrue(records.size > 10)
         val wrong = records.flatMap { type -> type.declaredFields.map { type.simpleName to it.name } }
