@@ -22,7 +22,8 @@ let package = Package(
         ),
         // By hand: what apps see.
         .target(name: "Postern", dependencies: ["PosternFFI"]),
-        .testTarget(name: "PosternTests", dependencies: ["Postern"]),
+        // The library has to be built with the feature test-hooks, as `cargo xtask bindings` does.
+        .testTarget(name: "PosternTests", dependencies: ["Postern", "PosternFFI"]),
         // The samples of README.md, compiled.
         .testTarget(name: "PosternSamples", dependencies: ["Postern"]),
     ],

@@ -36,6 +36,18 @@ final class HostTests: XCTestCase {
         }
     }
 
+    func testALostKeyOrADamagedSessionWantsALoginAndCrashesNothing() async throws {
+        let lost: [(VaultError, NeedsLoginReason)] = [(.keyInvalidated, .vaultKeyLost), (.damaged, .storedSessionUnreadable)]
+        for (failure, reason) in lost {
+            let vault = FakeVault()
+            vault.before.value = { operation, name in
+                if (operation, name) == ("load", "session") { throw failure }
+            }
+            let status = try await postern(vault).session.status()
+            XCTAssertEqual(status, .needsLogin(reason), "\(failure)")
+        }
+    }
+
     func testAVaultThatRefusesToSaveMeansNotLoggedInAndThePersonIsTold() async throws {
         center.manners.change { $0.knowsThePerson = true }
         let vault = FakeVault()
