@@ -1,8 +1,9 @@
-//! Makes the generated Kotlin internal to its module.
+//! Makes the generated Kotlin internal to its module, and drops the native functions that it declares and never calls.
 //!
 //! uniffi declares everything public. Then every app would see handles and converters, could destroy an object that the facade still uses, and the
-//! compiler's explicit API mode would reject the file.
+//! compiler's explicit API mode would reject the file. Each native function costs its share of the first call, for JNA binds them all by reflection.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -34,12 +35,35 @@ pub(crate) fn in_folder(folder: &Path) -> Result<(), Box<dyn Error>> {
             in_folder(&path)?;
         } else if path.extension().is_some_and(|extension| extension == "kt") {
             let source = fs::read_to_string(&path)?;
-            let made = made_internal(&source)
+            let made = made_internal(&without_unused_natives(&source))
                 .ok_or_else(|| format!("{}: brackets do not match", path.display()))?;
             fs::write(&path, made)?;
         }
     }
     Ok(())
+}
+
+/// The same source without the `external fun`s whose name stands nowhere else: futures of types that no function returns.
+fn without_unused_natives(source: &str) -> String {
+    const NATIVE: &str = "external fun ";
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    for word in source.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
+        *uses.entry(word).or_default() += 1;
+    }
+    let mut result = String::with_capacity(source.len());
+    let mut dropping = false;
+    for line in source.split_inclusive('\n') {
+        if let Some(declared) = line.trim_start().strip_prefix(NATIVE) {
+            let name = declared.split('(').next().unwrap_or_default();
+            dropping = uses.get(name) == Some(&1);
+        }
+        if !dropping {
+            result.push_str(line);
+        }
+        // The declaration ends with its result's type: `): Unit`.
+        dropping = dropping && !line.trim_start().starts_with("):");
+    }
+    result
 }
 
 /// The same source with all that is declared at the top level internal; nothing where its brackets could not be followed.
@@ -160,6 +184,15 @@ mod tests {
     fn doing_it_twice_changes_nothing() {
         let once = made("open class A\npublic object B {\n}\n");
         assert_eq!(made(&once), once);
+    }
+
+    #[test]
+    fn a_native_function_that_is_never_called_is_dropped() {
+        let source = "object Lib {\n    external fun poll_u8(`handle`: Long,\n    ): Unit\n    external fun poll_u16(`handle`: Long,\n    ): Unit\n    external fun last(\n    ): Short\n}\nval a = Lib.poll_u16(1) + Lib.last()\n";
+        assert_eq!(
+            without_unused_natives(source),
+            "object Lib {\n    external fun poll_u16(`handle`: Long,\n    ): Unit\n    external fun last(\n    ): Short\n}\nval a = Lib.poll_u16(1) + Lib.last()\n"
+        );
     }
 
     #[test]
