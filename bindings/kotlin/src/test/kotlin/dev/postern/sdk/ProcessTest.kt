@@ -28,8 +28,10 @@ internal class ProcessTest {
         val java = File(System.getProperty("java.home"), "bin/java").path
         val output = File.createTempFile("postern", ".txt")
         try {
-            val process = ProcessBuilder(java, "-Djna.library.path=$libraries", "-cp", System.getProperty("java.class.path"), main)
-                .redirectErrorStream(true).redirectOutput(output).start()
+            val builder = ProcessBuilder(java, "-Djna.library.path=$libraries", "-cp", System.getProperty("java.class.path"), main)
+            // Cargo names its own folder here for what it starts.
+            builder.environment().remove("LD_LIBRARY_PATH")
+            val process = builder.redirectErrorStream(true).redirectOutput(output).start()
             val over = process.waitFor(60, TimeUnit.SECONDS)
             if (!over) process.destroyForcibly()
             assertTrue(over, "it did not end by itself: ${output.readText()}")
