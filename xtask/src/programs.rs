@@ -28,7 +28,7 @@ pub(crate) struct TestProgram {
 }
 
 /// The library as the Kotlin and Swift suites need it: with what they count living objects by, and the desktop's vaults. What ships has neither.
-const LIBRARY: &str = "--features=postern-bindings/test-hooks,postern-bindings/desktop";
+pub(crate) const LIBRARY: &str = "--features=postern-bindings/test-hooks,postern-bindings/desktop";
 
 /// Cargo's words for every program and library of the workspace.
 pub(crate) const EVERYTHING: [&str; 5] = ["build", "--workspace", "--lib", "--bins", LIBRARY];
@@ -84,7 +84,7 @@ pub(crate) fn run<'a>(
 /// The examples in the documentation of every library.
 pub(crate) fn run_doc_tests(report: &Report, log: &Path) -> Result<Count> {
     counted(
-        &mut cargo(&["test", "--workspace", "--doc"]),
+        &mut cargo(&["test", "--workspace", "--doc", LIBRARY]),
         log,
         report,
         "rust",

@@ -197,6 +197,7 @@ fn cargo_lane(report: &Report, wanted: &[Suite], built: &Sender<bool>) {
                 "clippy",
                 "--workspace",
                 "--all-targets",
+                programs::LIBRARY,
                 "--",
                 "-D",
                 "warnings",
