@@ -1,11 +1,13 @@
 //! What a request must show before anything is done for it: content type and size, a proof that is good and was not seen before, an Idempotency-Key or
 //! an access token. Proof and key are spent and begun in one transaction.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 use futures_util::StreamExt as _;
 use postern_server_security::dpop::{DpopError, DpopVerifier, Proof, VerifiedProof};
 
@@ -24,7 +26,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What admission says to a POST.
+/// What admission says to a call with an Idempotency-Key.
 pub(super) enum Admitted {
     /// The work is to be done.
     Work(Call, Bytes),
@@ -32,8 +34,8 @@ pub(super) enum Admitted {
     Replay(Reply),
 }
 
-/// Admits a POST with proof and Idempotency-Key. `path` is the route's, `address` the client's.
-pub(super) async fn post(
+/// Admits a call with proof and Idempotency-Key. `path` is the route's, `address` the client's.
+pub(super) async fn keyed(
     state: &AppState,
     parts: &Parts,
     body: Body,
@@ -44,6 +46,37 @@ pub(super) async fn post(
     json_content(&parts.headers)?;
     let body = read(&parts.headers, body).await?;
     let proof = check_proof(state, parts, &body, None)?;
+    begin(state, parts, body, proof, path.into(), address, request_id).await
+}
+
+/// Admits a call with proof, access token and Idempotency-Key, and says whose it is. A DELETE has no body and no content type.
+pub(super) async fn keyed_holder(
+    state: &AppState,
+    parts: &Parts,
+    body: Body,
+    path: Cow<'static, str>,
+    address: IpAddr,
+    request_id: String,
+) -> Result<(Admitted, Holder), Problem> {
+    if parts.method != Method::DELETE {
+        json_content(&parts.headers)?;
+    }
+    let body = read(&parts.headers, body).await?;
+    let (proof, holder) = prove_holder(state, parts, &body)?;
+    let admitted = begin(state, parts, body, proof, path, address, request_id).await?;
+    Ok((admitted, holder))
+}
+
+/// Spends the proof and begins the Idempotency-Key, in one transaction.
+async fn begin(
+    state: &AppState,
+    parts: &Parts,
+    body: Bytes,
+    proof: VerifiedProof,
+    path: Cow<'static, str>,
+    address: IpAddr,
+    request_id: String,
+) -> Result<Admitted, Problem> {
     let key = match only(&parts.headers, &IDEMPOTENCY_KEY) {
         One(key) if well_formed(key) => key.to_owned(),
         _ => {
@@ -52,19 +85,20 @@ pub(super) async fn post(
         }
     };
 
-    let (ledger, spent, bytes) = (state.ledger.clone(), proof.clone(), body.clone());
+    let begun = Arc::new((proof.clone(), key, parts.method.clone(), path.clone()));
+    let (ledger, bytes) = (state.ledger.clone(), body.clone());
     let entry = state
         .store
         .write(move |tx| {
-            let (ledger, proof, bytes, key) =
-                (ledger.clone(), spent.clone(), bytes.clone(), key.clone());
+            let (ledger, bytes, begun) = (ledger.clone(), bytes.clone(), Arc::clone(&begun));
             Box::pin(async move {
-                spend(tx, &proof).await?;
+                let (proof, key, method, path) = &*begun;
+                spend(tx, proof).await?;
                 let scope = Scope {
                     device_key: proof.device_key.as_str(),
-                    method: "POST",
+                    method: method.as_str(),
                     path,
-                    key: &key,
+                    key,
                 };
                 Ok::<_, Problem>(ledger.begin(tx, scope, &bytes).await?)
             })
@@ -91,6 +125,23 @@ pub(super) async fn post(
 /// Admits a request with proof and access token, and says whose it is. Whether the session is still alive is the route's to ask.
 pub(super) async fn holder(state: &AppState, parts: &Parts, body: Body) -> Result<Holder, Problem> {
     let body = read(&parts.headers, body).await?;
+    let (proof, holder) = prove_holder(state, parts, &body)?;
+    state
+        .store
+        .write(move |tx| {
+            let proof = proof.clone();
+            Box::pin(async move { spend(tx, &proof).await })
+        })
+        .await?;
+    Ok(holder)
+}
+
+/// Checks access token and proof, which is not spent yet.
+fn prove_holder(
+    state: &AppState,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<(VerifiedProof, Holder), Problem> {
     let token = match only(&parts.headers, &header::AUTHORIZATION) {
         One(value) => dpop_token(value).ok_or_else(|| {
             Problem::new(Code::InvalidToken).detail("the scheme of Authorization must be DPoP")
@@ -100,16 +151,9 @@ pub(super) async fn holder(state: &AppState, parts: &Parts, body: Body) -> Resul
                 .detail("this call needs Authorization: DPoP and an access token, once"));
         }
     };
-    let proof = check_proof(state, parts, &body, Some(token))?;
+    let proof = check_proof(state, parts, body, Some(token))?;
     let holder = state.sessions.check_token(token, &proof.device_key)?;
-    state
-        .store
-        .write(move |tx| {
-            let proof = proof.clone();
-            Box::pin(async move { spend(tx, &proof).await })
-        })
-        .await?;
-    Ok(holder)
+    Ok((proof, holder))
 }
 
 /// A `jti` serves once for each device key while its nonce is good.

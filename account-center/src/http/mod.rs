@@ -1,5 +1,6 @@
 //! The edge: routes, admission, strict JSON, problems, request ids, OpenAPI.
 
+mod address;
 mod admission;
 mod edge;
 pub mod json;
@@ -13,6 +14,7 @@ pub mod server;
 pub mod state;
 mod work;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use postern_server_security::Thumbprint;
@@ -23,7 +25,7 @@ pub use routes::router;
 pub use state::AppState;
 pub use work::Running;
 
-/// An admitted POST: its proof is good and spent, its Idempotency-Key is begun. What an engine gets beside the wire types.
+/// An admitted call: its proof is good and spent, its Idempotency-Key is begun. What an engine gets beside the wire types.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// `X-Request-Id`: goes into the body of each problem ([`reply::Reply::problem`]).
@@ -33,7 +35,7 @@ pub struct Call {
     /// Where the request came from.
     pub address: IpAddr,
     /// The path, as in the associated data of sealed fields (contract section 4).
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// The entry in the ledger of replies: `call.ticket.finish(tx, &reply)` in the transaction that makes the reply true.
     ///
     /// An engine answers `Ok(Reply)` for what it finished, and `Err(Problem)` where it stored nothing: the edge then stores that problem, or, for 5xx and

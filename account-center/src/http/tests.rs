@@ -16,6 +16,7 @@ use tower::ServiceExt as _;
 
 use super::admission::Admitted;
 use super::reply::Reply;
+use super::work::Done;
 use super::*;
 use crate::app::App;
 use crate::config::{Config, Overrides};
@@ -126,7 +127,7 @@ async fn admitted(state: &AppState) -> Admitted {
         request_id: "r".to_owned(),
         device_key: Thumbprint::parse(&"A".repeat(43)).unwrap(),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        path: PATH,
+        path: PATH.into(),
         ticket,
     };
     Admitted::Work(call, axum::body::Bytes::from_static(b"{}"))
@@ -189,7 +190,10 @@ async fn replies_of_5xx_and_rate_limited_are_not_kept_and_others_are() {
         Err(Problem::new(Code::InvalidRequest))
     })
     .await;
-    let (first, replayed) = result.unwrap();
+    let Done {
+        reply: first,
+        replayed,
+    } = result.unwrap();
     assert!(!replayed);
     let Entry::Done(second) = entry(&state).await else {
         panic!("not kept")

@@ -34,18 +34,31 @@ impl Running {
     }
 }
 
-/// Answers an admitted POST: does `work` and settles its ticket, or replays.
+/// What became of an admitted call.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) reply: Reply,
+    /// It comes from the ledger.
+    pub(super) replayed: bool,
+}
+
+/// Answers an admitted call: does `work` and settles its ticket, or replays.
 pub(super) async fn answer<F, W>(
     state: AppState,
     admitted: Admitted,
     work: W,
-) -> Result<(Reply, bool), Problem>
+) -> Result<Done, Problem>
 where
     W: FnOnce(Call, axum::body::Bytes) -> F,
     F: Future<Output = Result<Reply, Problem>> + Send + 'static,
 {
     let (call, body) = match admitted {
-        Admitted::Replay(reply) => return Ok((reply, true)),
+        Admitted::Replay(reply) => {
+            return Ok(Done {
+                reply,
+                replayed: true,
+            });
+        }
         Admitted::Work(call, body) => (call, body),
     };
     let Ok(place) = Arc::clone(&state.running.0).try_acquire_owned() else {
@@ -66,9 +79,10 @@ where
             });
         settle(&state, &call, result).await
     }));
-    task.await
-        .map_err(Problem::internal)?
-        .map(|reply| (reply, false))
+    task.await.map_err(Problem::internal)?.map(|reply| Done {
+        reply,
+        replayed: false,
+    })
 }
 
 /// `Ok` is stored already. A problem is stored now, unless it is one that a repetition may not meet again.

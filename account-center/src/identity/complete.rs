@@ -2,14 +2,12 @@
 
 use serde_json::json;
 
-use super::{KnownIdentity, binding_of, phone_index};
-use crate::context::{Context, Timestamp};
-use crate::keys::{Keys, Purpose};
+use super::{Changes, KnownIdentity, binding_of, phone_index};
+use crate::context::Context;
+use crate::keys::Keys;
 use crate::login::decision::{Completion, CustomerRef};
 use crate::phone_number::PhoneNumber;
-use crate::store::accounts::{self, BindingRow};
-use crate::store::events::{self, OutboxRow};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, accounts};
 
 /// What the person brought along, beside the identity.
 #[derive(Clone, Copy, Debug)]
@@ -41,10 +39,8 @@ pub async fn complete(
     joining: Joining<'_>,
 ) -> Result<Completed, StoreError> {
     let writer = Writer {
-        keys,
-        context,
+        changes: Changes::now(keys, context),
         identity,
-        at: context.now(),
     };
     let completed = match completion {
         Completion::Return { user_id, signed } => {
@@ -81,17 +77,15 @@ pub async fn complete(
         &completed.user_id,
         profile.nickname.as_deref(),
         profile.avatar_url.as_deref(),
-        writer.at,
+        writer.changes.at,
     )
     .await?;
     Ok(completed)
 }
 
 struct Writer<'a> {
-    keys: &'a Keys,
-    context: &'a Context,
+    changes: Changes<'a>,
     identity: &'a KnownIdentity,
-    at: Timestamp,
 }
 
 impl Writer<'_> {
@@ -106,16 +100,17 @@ impl Writer<'_> {
                 other.provider == self.identity.provider && other.platform == self.identity.platform
             });
         if moved && !has_one_there {
-            self.bind(tx, user_id).await?;
+            self.changes.bind(tx, self.identity, user_id).await?;
             return Ok(true);
         }
         if !moved && binding.subject != self.identity.subject {
             accounts::set_subject(tx, &binding.binding_id, &self.identity.subject).await?;
             binding.subject.clone_from(&self.identity.subject);
-            accounts::insert_history(tx, &self.context.uuid(), &binding, "renamed", self.at)
-                .await?;
+            self.changes.keep_history(tx, &binding, "renamed").await?;
         }
-        self.link(tx, &binding.binding_id).await?;
+        self.changes
+            .link(tx, self.identity, &binding.binding_id)
+            .await?;
         Ok(false)
     }
 
@@ -129,20 +124,22 @@ impl Writer<'_> {
         if let Some(customer) = customer
             && accounts::set_customer(tx, user_id, &customer.0).await?
         {
-            self.announce(tx, user_id, "account.signed", json!({}))
+            self.changes
+                .announce(tx, user_id, "account.signed", json!({}))
                 .await?;
         }
         if let Some(phone) = joining.phone
-            && accounts::by_phone(tx, &phone_index(self.keys, phone))
+            && accounts::by_phone(tx, &phone_index(self.changes.keys, phone))
                 .await?
                 .as_deref()
                 != Some(user_id)
         {
-            self.set_phone(tx, user_id, phone).await?;
-            self.announce(tx, user_id, "phone.changed", json!({}))
+            self.changes.set_phone(tx, user_id, phone).await?;
+            self.changes
+                .announce(tx, user_id, "phone.changed", json!({}))
                 .await?;
         }
-        self.bind(tx, user_id).await
+        self.changes.bind(tx, self.identity, user_id).await
     }
 
     async fn create(
@@ -151,101 +148,29 @@ impl Writer<'_> {
         customer: Option<&CustomerRef>,
         joining: Joining<'_>,
     ) -> Result<String, StoreError> {
-        let user_id = self.context.uuid();
+        let user_id = self.changes.context.uuid();
         accounts::insert(
             tx,
             &user_id,
             customer.map(|customer| customer.0.as_str()),
-            self.at,
+            self.changes.at,
         )
         .await?;
         if let Some(phone) = joining.phone {
-            self.set_phone(tx, &user_id, phone).await?;
+            self.changes.set_phone(tx, &user_id, phone).await?;
         }
         if let Some(password_hash) = joining.password_hash {
-            accounts::insert_password(tx, &user_id, password_hash, self.at).await?;
+            accounts::insert_password(tx, &user_id, password_hash, self.changes.at).await?;
         }
-        self.announce(
-            tx,
-            &user_id,
-            "account.created",
-            json!({"signed": customer.is_some()}),
-        )
-        .await?;
-        self.bind(tx, &user_id).await?;
+        self.changes
+            .announce(
+                tx,
+                &user_id,
+                "account.created",
+                json!({"signed": customer.is_some()}),
+            )
+            .await?;
+        self.changes.bind(tx, self.identity, &user_id).await?;
         Ok(user_id)
-    }
-
-    async fn set_phone(
-        &self,
-        tx: &mut Tx,
-        user_id: &str,
-        phone: &PhoneNumber,
-    ) -> Result<(), StoreError> {
-        let sealed = self.keys.seal(
-            Purpose::PhoneNumber,
-            user_id.as_bytes(),
-            phone.as_str().as_bytes(),
-            self.context.randomness(),
-        );
-        accounts::set_phone(
-            tx,
-            user_id,
-            &phone_index(self.keys, phone),
-            &sealed,
-            self.at,
-        )
-        .await
-    }
-
-    async fn bind(&self, tx: &mut Tx, user_id: &str) -> Result<(), StoreError> {
-        let binding = BindingRow {
-            binding_id: self.context.uuid(),
-            provider: self.identity.provider.clone(),
-            platform: self.identity.platform.clone(),
-            subject: self.identity.subject.clone(),
-            user_id: user_id.to_owned(),
-            bound_at: self.at,
-        };
-        accounts::insert_binding(tx, &binding).await?;
-        self.link(tx, &binding.binding_id).await?;
-        accounts::insert_history(tx, &self.context.uuid(), &binding, "bound", self.at).await?;
-        self.announce(
-            tx,
-            user_id,
-            "binding.added",
-            json!({"provider": binding.provider, "platform": binding.platform}),
-        )
-        .await
-    }
-
-    async fn link(&self, tx: &mut Tx, binding_id: &str) -> Result<(), StoreError> {
-        let KnownIdentity {
-            provider, app_id, ..
-        } = self.identity;
-        for name in self.identity.names() {
-            accounts::link_open_id(tx, provider, app_id, name, binding_id, self.at).await?;
-        }
-        Ok(())
-    }
-
-    /// Business lines learn of it in the order of the account's versions (W6).
-    async fn announce(
-        &self,
-        tx: &mut Tx,
-        user_id: &str,
-        kind: &str,
-        payload: serde_json::Value,
-    ) -> Result<(), StoreError> {
-        let version = accounts::next_version(tx, user_id).await?;
-        let row = OutboxRow {
-            event_id: &self.context.uuid(),
-            user_id,
-            version,
-            kind,
-            payload: &payload.to_string(),
-            at: self.at,
-        };
-        events::announce(tx, &row).await
     }
 }

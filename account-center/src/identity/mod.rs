@@ -1,5 +1,6 @@
 //! Rules U and W: from a provider identity to an account. All of it runs inside a transaction of the caller.
 
+mod changes;
 mod complete;
 mod view;
 
@@ -13,6 +14,7 @@ use crate::phone_number::PhoneNumber;
 use crate::providers::{Profile, ProviderIdentity};
 use crate::store::{StoreError, Tx, accounts};
 
+pub use changes::Changes;
 pub use complete::{Completed, Joining, complete};
 pub use view::{AccountView, BindingView, Identification, account_view};
 

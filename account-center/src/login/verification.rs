@@ -99,7 +99,7 @@ impl Engine {
         let place = Place {
             device_key: &call.device_key,
             idempotency_key: call.ticket.key(),
-            path: call.path,
+            path: &call.path,
             field: name,
             login_handle: present.handle.expose(),
             step_id: &present.row.step_id,

@@ -23,6 +23,18 @@ pub(super) fn effect(code: ProblemCode) -> Effect {
     use ProblemCode as C;
     match code {
         C::InvalidRequest
+        | C::CursorInvalid
+        | C::CredentialsInvalid
+        | C::SignatureInvalid
+        | C::ReauthenticationRequired
+        | C::ProviderLoginRequired
+        | C::ConsentRequired
+        | C::Forbidden
+        | C::BindingUnknown
+        | C::AppealUnknown
+        | C::ProviderAlreadyBound
+        | C::PhoneRequired
+        | C::Conflict
         | C::IdempotencyKeyRequired
         | C::SealedFieldInvalid
         | C::SealingKeyUnknown
@@ -52,8 +64,14 @@ pub(super) fn effect(code: ProblemCode) -> Effect {
         | C::PasswordUnacceptable
         | C::FaceFailed
         | C::ResendTooSoon
-        | C::SmsLimitReached => Effect::Mendable,
+        | C::SmsLimitReached
+        | C::PhoneUnchanged => Effect::Mendable,
         C::ProviderCodeInvalid
+        | C::BankSessionInvalid
+        | C::OperationUnknown
+        | C::PhoneChangesAtBank
+        | C::OperationExpired
+        | C::AccountClosed
         | C::ProviderConsentIncomplete
         | C::SessionEnded
         | C::RefreshTokenInvalid
@@ -78,7 +96,8 @@ fn kind(code: ProblemCode) -> FailureKind {
         | C::PasswordWrong
         | C::CardWrong
         | C::PasswordUnacceptable
-        | C::FaceFailed => FailureKind::AnswerWrong,
+        | C::FaceFailed
+        | C::PhoneUnchanged => FailureKind::AnswerWrong,
         C::SmsCodeExpired => FailureKind::CodeExpired,
         C::ResendTooSoon
         | C::SmsLimitReached
@@ -98,6 +117,23 @@ fn kind(code: ProblemCode) -> FailureKind {
         | C::FaceUnavailable
         | C::UnknownServerFailure => FailureKind::ServerTrouble,
         C::InvalidRequest
+        | C::BankSessionInvalid
+        | C::CursorInvalid
+        | C::CredentialsInvalid
+        | C::SignatureInvalid
+        | C::ReauthenticationRequired
+        | C::ProviderLoginRequired
+        | C::ConsentRequired
+        | C::Forbidden
+        | C::BindingUnknown
+        | C::OperationUnknown
+        | C::AppealUnknown
+        | C::ProviderAlreadyBound
+        | C::PhoneRequired
+        | C::PhoneChangesAtBank
+        | C::Conflict
+        | C::OperationExpired
+        | C::AccountClosed
         | C::IdempotencyKeyRequired
         | C::SealedFieldInvalid
         | C::SealingKeyUnknown

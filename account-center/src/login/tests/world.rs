@@ -244,7 +244,7 @@ impl World {
                 request_id: "request".into(),
                 device_key: device.clone(),
                 address: *self.address.lock().unwrap(),
-                path: "/v1/login",
+                path: "/v1/login".into(),
                 ticket,
             }),
             Entry::Done(reply) => Err(seen(&reply)),
