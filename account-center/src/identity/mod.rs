@@ -2,6 +2,7 @@
 
 mod changes;
 mod complete;
+mod resolve;
 mod view;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::store::{StoreError, Tx, accounts};
 
 pub use changes::Changes;
 pub use complete::{Completed, Joining, complete};
+pub use resolve::{Resolved, resolve};
 pub use view::{AccountView, BindingView, Identification, account_view};
 
 /// A provider identity with its lasting subject: the only kind that is recorded (W2). Personal, so `Debug` hides it.
@@ -47,10 +49,13 @@ impl fmt::Debug for KnownIdentity {
 }
 
 impl KnownIdentity {
-    /// W2: without a lasting subject there is nothing to record.
-    pub fn of(identity: ProviderIdentity) -> Option<Self> {
-        Some(Self {
-            subject: identity.subject?,
+    /// W2: without a lasting subject there is nothing to record, and the answer is given back.
+    pub fn of(mut identity: ProviderIdentity) -> Result<Self, ProviderIdentity> {
+        let Some(subject) = identity.subject.take() else {
+            return Err(identity);
+        };
+        Ok(Self {
+            subject,
             provider: identity.provider,
             platform: identity.platform,
             app_id: identity.app_id,

@@ -10,10 +10,10 @@ use super::state::{LoginState, Stage};
 use super::wire::{BeginRequest, Start};
 use crate::http::Call;
 use crate::http::reply::Reply;
-use crate::identity::KnownIdentity;
+use crate::identity::{self, KnownIdentity, Resolved};
 use crate::keys::Purpose;
 use crate::problem::{Code, Problem};
-use crate::providers::{Credential, ExchangeError, Offer};
+use crate::providers::{Credential, ExchangeError, Offer, ProviderIdentity};
 use crate::store::logins::{self, LoginRow};
 use crate::store::{StoreError, limits, provider_requests};
 
@@ -106,11 +106,24 @@ impl Engine {
                 )));
             }
         };
-        // W2: nothing is recorded of somebody whose lasting subject the provider does not tell.
-        KnownIdentity::of(identity).ok_or_else(|| {
-            Problem::new(Code::ProviderConsentIncomplete)
-                .detail("the provider named no lasting subject")
-        })
+        self.resolve(identity).await
+    }
+
+    /// W2: nothing is recorded of somebody whose lasting subject the provider does not tell; but an open id may be known already (W4).
+    async fn resolve(&self, identity: ProviderIdentity) -> Result<KnownIdentity, Problem> {
+        let resolved = self
+            .parts
+            .store
+            .read(move |tx| {
+                let identity = identity.clone();
+                Box::pin(async move { identity::resolve(tx, identity).await })
+            })
+            .await?;
+        match resolved {
+            Resolved::Known(identity) => Ok(identity),
+            Resolved::OpenIdAlone(_) => Err(Problem::new(Code::ProviderConsentIncomplete)
+                .detail("the provider named no lasting subject")),
+        }
     }
 
     /// What became of the credential before: nothing, used, or used by this very device for a login that could not go on.

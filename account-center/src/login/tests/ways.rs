@@ -301,6 +301,29 @@ async fn w2_without_a_union_id_nothing_is_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w4_an_open_id_alone_names_whoever_it_was_linked_to_and_in_its_own_app_only() {
+    let world = World::new().await;
+    let li = Person::new("li");
+    let first = new_unsigned(&world, &li, PHONE).await;
+    let silent = Person {
+        union_id: None,
+        ..li
+    };
+    let (_, seen) = Flow::begin(&world, &silent).await;
+    seen.expect_step("done");
+    assert_eq!(seen.user_id(), first.user_id());
+    // Nothing of the binding changed.
+    assert_eq!(
+        world.texts("SELECT action FROM binding_history").await,
+        ["bound"]
+    );
+    let code = world.outside.agree(&silent);
+    let (_, seen) = Flow::begin_in(&world, APP_TWO, &world.device(), &code).await;
+    seen.expect_over(400, "provider_consent_incomplete");
+    assert_eq!(world.rows("open_ids").await, 1, "W2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn u2_a_number_of_an_unsigned_account_is_proved_by_its_login_password_and_the_provider_bound_to_it()
  {
     let world = World::new().await;
