@@ -3,6 +3,7 @@
 //! `contract/README.md` is what it speaks; `README.md` beside this crate says how a request goes through.
 
 pub mod app;
+mod calendar;
 pub mod cli;
 pub mod config;
 pub mod context;

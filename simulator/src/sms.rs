@@ -1,7 +1,7 @@
 //! The SMS gateway, and the inbox where a test reads what arrived.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -27,17 +27,53 @@ const KEPT: usize = 100;
 #[derive(Clone, Serialize)]
 struct Message {
     text: String,
+    template: String,
     parameters: Parameters,
     /// Seconds since 1970 UTC.
     at: u64,
 }
 
-/// What the template `login_code` is filled with.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parameters {
-    code: String,
-    minutes: String,
+/// What a template is filled with, by name.
+type Parameters = BTreeMap<String, String>;
+
+/// The text of a registered template; `None` where the parameters are not the template's.
+fn text(template: &str, parameters: &Parameters) -> Result<Option<String>, Failure> {
+    let names: &[&str] = match template {
+        "login_code" => &["code", "minutes"],
+        "binding_added" | "binding_removed" => &["at", "provider"],
+        "phone_changed" | "password_changed" | "appeal_opened" => &["at"],
+        _ => return Err(Failure::bad_request("template: not registered")),
+    };
+    if !parameters.keys().eq(names) {
+        return Ok(None);
+    }
+    let [first, second] = [0, 1].map(|place| {
+        names
+            .get(place)
+            .and_then(|name| parameters.get(*name))
+            .map_or("", String::as_str)
+    });
+    let text = match template {
+        "login_code" => format!(
+            "验证码{first}，{second}分钟内有效，请勿告诉他人。 Postern Bank: your code is {first}, good for {second} minutes. Never share it."
+        ),
+        "binding_added" => format!(
+            "您的账户于{first}绑定了{second}登录，如非本人操作请立即联系我们。 {second} login was added to your account at {first}. If this was not you, contact us at once."
+        ),
+        "binding_removed" => format!(
+            "您的账户于{first}解除了{second}登录。 {second} login was removed from your account at {first}."
+        ),
+        "phone_changed" => format!(
+            "您的账户于{first}更换了手机号。 The phone number of your account was changed at {first}."
+        ),
+        "password_changed" => {
+            format!("您的登录密码于{first}修改。 Your login password was changed at {first}.")
+        }
+        _ => {
+            format!("您的账户于{first}收到申诉。 An appeal for your account was opened at {first}.")
+        }
+    };
+    Ok(Some(format!("【Postern银行】{text}")))
 }
 
 /// Messages by phone number, newest first.
@@ -64,15 +100,11 @@ async fn send(State(world): Shared, Body(body): Body<Send>) -> Result<Json<Value
     if !is_e164(&body.to) {
         return Err(Failure::bad_request("to: not a phone number in E.164"));
     }
-    if body.template != "login_code" {
-        return Err(Failure::bad_request("template: not registered"));
-    }
-    let Parameters { code, minutes } = &body.parameters;
-    let text = format!(
-        "【Postern银行】验证码{code}，{minutes}分钟内有效，请勿告诉他人。 Postern Bank: your code is {code}, good for {minutes} minutes. Never share it."
-    );
+    let text = text(&body.template, &body.parameters)?
+        .ok_or_else(|| Failure::bad_request("parameters: not those of the template"))?;
     let message = Message {
         text,
+        template: body.template,
         parameters: body.parameters,
         at: world.now(),
     };

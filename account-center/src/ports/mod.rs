@@ -1,17 +1,19 @@
-//! What the bank has already, as traits with an HTTP connector each: customers, face recognition, SMS.
+//! What the bank has already, as traits with an HTTP connector each: customers, face recognition, SMS, notices.
 //!
 //! A connector has a time limit, reads a bounded reply, parses it strictly, and tells three things apart: an answer, a service that cannot be reached
 //! ([`PortError::Unavailable`]: the same call may be made again), and one that does not know us ([`PortError::Misconfigured`]: somebody must mend it).
 
 pub mod customers;
 pub mod face;
+pub mod notify;
 pub mod outbound;
 pub mod sms;
 
 pub use customers::{CardProof, CustomerDirectory, HttpCustomerDirectory, ProofResult};
 pub use face::{FaceBinding, FaceSession, FaceVerifier, HttpFaceVerifier, TicketResult};
+pub use notify::{CustomerNotifier, HttpCustomerNotifier, Notice, NoticeKind, SmsNotifier};
 pub use outbound::{Endpoint, Outbound, OutboundSettings};
-pub use sms::{HttpSmsGateway, LoginCodeMessage, SmsGateway};
+pub use sms::{HttpSmsGateway, LoginCodeMessage, NoticeMessage, SmsGateway};
 
 /// Why a port gave no answer. Never carries what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

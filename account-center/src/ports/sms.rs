@@ -1,4 +1,6 @@
-//! `SmsGateway`: sends a login code.
+//! `SmsGateway`: sends a login code, or a notice.
+
+use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -18,12 +20,28 @@ pub struct LoginCodeMessage<'a> {
     pub minutes: u64,
 }
 
+/// A notice on its way to a phone: the template that the bank registered, and what it is filled with.
+#[derive(Clone, Debug)]
+pub struct NoticeMessage<'a> {
+    /// To which number.
+    pub to: &'a PhoneNumber,
+    /// The template's name: `binding_added`.
+    pub template: &'a str,
+    /// What the template is filled with, by name. No secret.
+    pub parameters: &'a [(&'a str, &'a str)],
+}
+
 /// The bank's SMS gateway.
 pub trait SmsGateway: Send + Sync {
     /// Hands a message over. `Ok`: the gateway has taken it.
     fn send_login_code<'a>(
         &'a self,
         message: LoginCodeMessage<'a>,
+    ) -> BoxFuture<'a, Result<(), PortError>>;
+    /// Hands a notice over.
+    fn send_notice<'a>(
+        &'a self,
+        message: NoticeMessage<'a>,
     ) -> BoxFuture<'a, Result<(), PortError>>;
 }
 
@@ -44,18 +62,30 @@ impl HttpSmsGateway {
 struct Message<'a> {
     to: &'a str,
     template: &'a str,
-    parameters: Parameters<'a>,
-}
-
-#[derive(Serialize)]
-struct Parameters<'a> {
-    code: &'a str,
-    minutes: String,
+    parameters: BTreeMap<&'a str, &'a str>,
 }
 
 #[derive(Deserialize)]
 struct Taken {
     message_id: String,
+}
+
+impl HttpSmsGateway {
+    async fn send(
+        &self,
+        to: &PhoneNumber,
+        template: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<(), PortError> {
+        let body = Message {
+            to: to.as_str(),
+            template,
+            parameters: parameters.iter().copied().collect(),
+        };
+        let taken: Taken = self.endpoint.post(&["messages"], &body).await?;
+        tracing::debug!(message_id = %taken.message_id.chars().filter(char::is_ascii_graphic).take(64).collect::<String>(), "sms handed over");
+        Ok(())
+    }
 }
 
 impl SmsGateway for HttpSmsGateway {
@@ -64,18 +94,17 @@ impl SmsGateway for HttpSmsGateway {
         message: LoginCodeMessage<'a>,
     ) -> BoxFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
-            let body = Message {
-                to: message.to.as_str(),
-                template: "login_code",
-                parameters: Parameters {
-                    code: message.code.expose(),
-                    minutes: message.minutes.to_string(),
-                },
-            };
-            let taken: Taken = self.endpoint.post(&["messages"], &body).await?;
-            tracing::debug!(message_id = %taken.message_id.chars().filter(char::is_ascii_graphic).take(64).collect::<String>(), "sms handed over");
-            Ok(())
+            let minutes = message.minutes.to_string();
+            let parameters = [("code", message.code.expose()), ("minutes", &minutes)];
+            self.send(message.to, "login_code", &parameters).await
         })
+    }
+
+    fn send_notice<'a>(
+        &'a self,
+        message: NoticeMessage<'a>,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(self.send(message.to, message.template, message.parameters))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::login::decision::{CustomerRef, Resolved};
 use crate::phone_number::PhoneNumber;
 use crate::ports::{
     CardProof, CustomerDirectory, FaceBinding, FaceSession, FaceVerifier, LoginCodeMessage,
-    PortError, ProofResult, SmsGateway, TicketResult,
+    NoticeMessage, PortError, ProofResult, SmsGateway, TicketResult,
 };
 use crate::providers::{
     Connector, Credential, CredentialKind, ExchangeError, Profile, ProviderApp, ProviderIdentity,
@@ -64,6 +64,7 @@ pub(super) struct Outside {
     pub(super) codes_serve_for_ever: AtomicBool,
     contracts: Mutex<HashMap<String, Vec<Customer>>>,
     inbox: Mutex<Vec<(String, String)>>,
+    notices: Mutex<Vec<(String, String)>>,
     face_sessions: Mutex<HashMap<String, FaceBinding>>,
     tickets: Mutex<HashMap<String, TicketResult>>,
 }
@@ -119,6 +120,12 @@ impl Outside {
             .find(|(to, _)| to == phone)
             .map(|(_, code)| code.clone())
             .unwrap()
+    }
+
+    /// Number and template of each notice.
+    #[expect(dead_code, reason = "for whoever notifies")]
+    pub(super) fn notices(&self) -> Vec<(String, String)> {
+        self.notices.lock().unwrap().clone()
     }
 
     pub(super) fn messages(&self) -> usize {
@@ -284,6 +291,20 @@ impl SmsGateway for Outside {
                 message.to.as_str().to_owned(),
                 message.code.expose().to_owned(),
             ));
+            Ok(())
+        })
+    }
+
+    fn send_notice<'a>(
+        &'a self,
+        message: NoticeMessage<'a>,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            down(&self.sms_down)?;
+            self.notices
+                .lock()
+                .unwrap()
+                .push((message.to.as_str().to_owned(), message.template.to_owned()));
             Ok(())
         })
     }

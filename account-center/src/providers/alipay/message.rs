@@ -1,5 +1,6 @@
 //! What is signed: a request's parameters, and the raw text of an answer.
 
+use crate::calendar::Civil;
 use crate::context::Timestamp;
 
 /// Every parameter that is not empty, sorted by name, `name=value` joined by `&`, nothing escaped.
@@ -18,22 +19,8 @@ pub(super) fn content(parameters: &[(&str, &str)]) -> String {
 
 /// `2026-11-21 13:52:14`, in China's time (UTC+8, all year).
 pub(super) fn china_time(at: Timestamp) -> String {
-    let seconds = at.seconds() + 8 * 3600;
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days since 0000-03-01 in eras of 400 years, so that a leap day is the last of its year.
-    let shifted = days + 719_468;
-    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}",
-        second % 60
-    )
+    let civil = Civil::china(at);
+    format!("{} {}", civil.date(), civil.time())
 }
 
 /// The raw text of a member of the outermost object, exactly as it stands there: it is what was signed. `body` is JSON already.
