@@ -108,7 +108,13 @@ fn serve_needs_nothing_and_says_what_others_need_to_know() {
     assert_eq!(facts["public_url"], "http://127.0.0.1:9/postern");
     assert_eq!(
         facts["app_ids"],
-        serde_json::json!(["bank-android", "bank-ios", "bank-wealth"])
+        serde_json::json!([
+            "bank-android",
+            "bank-h5",
+            "bank-ios",
+            "bank-mini",
+            "bank-wealth"
+        ])
     );
     assert_eq!(
         facts["data_dir"],

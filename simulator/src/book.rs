@@ -35,6 +35,20 @@ pub(crate) enum Dead {
     Revoked,
 }
 
+/// Why a code gave no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoToken {
+    Dead(Dead),
+    /// It was asked for with another address.
+    OtherAddress,
+}
+
+impl From<Dead> for NoToken {
+    fn from(dead: Dead) -> Self {
+        Self::Dead(dead)
+    }
+}
+
 #[derive(Default)]
 struct Shelf {
     entries: HashMap<String, (Grant, Option<Dead>)>,
@@ -90,9 +104,24 @@ impl Book {
         Ok(entry.0.clone())
     }
 
-    /// The grant of a good code, which stays good.
-    pub(crate) fn code(&mut self, code: &str, now: u64) -> Result<&Grant, Dead> {
-        self.codes.get(code, now).map(|entry| &entry.0)
+    /// Turns a code into a token of so many seconds, for the app and the address that it was asked for with.
+    pub(crate) fn exchange(
+        &mut self,
+        (code, app_id, redirect_uri): (&str, &str, &str),
+        (token, seconds): (&str, u64),
+        now: u64,
+    ) -> Result<Grant, NoToken> {
+        let entry = self.codes.get(code, now)?;
+        if entry.0.redirect_uri != redirect_uri {
+            return Err(NoToken::OtherAddress);
+        }
+        let grant = Grant {
+            since: now,
+            expires_at: now + seconds,
+            ..self.take_code(code, app_id, now)?
+        };
+        self.add_token(token.to_owned(), grant.clone(), now);
+        Ok(grant)
     }
 
     /// The grant of a good token.
@@ -116,7 +145,7 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::{Book, Dead, Grant};
+    use super::{Book, Dead, Grant, NoToken};
 
     fn grant(app_id: &'static str) -> Grant {
         Grant {
@@ -140,6 +169,21 @@ mod tests {
         assert_eq!(book.take_code("a", "app", 1), Ok(grant("app")));
         assert_eq!(book.take_code("a", "app", 1), Err(Dead::Used));
         assert_eq!(book.take_code("b", "app", 600), Err(Dead::Expired));
+    }
+
+    #[test]
+    fn a_code_becomes_a_token_for_its_own_app_and_address() {
+        let mut book = Book::default();
+        book.add_code("a".to_owned(), grant("app"), 0);
+        let token = ("t", 100);
+        let other = book.exchange(("a", "app", "https://other"), token, 1);
+        assert_eq!(other, Err(NoToken::OtherAddress));
+        let stolen = book.exchange(("a", "other", ""), token, 1);
+        assert_eq!(stolen, Err(NoToken::Dead(Dead::Unknown)));
+        assert!(book.exchange(("a", "app", ""), token, 1).is_ok());
+        assert_eq!(book.token("t", 1).map(|grant| grant.expires_at), Ok(101));
+        let again = book.exchange(("a", "app", ""), token, 1);
+        assert_eq!(again, Err(NoToken::Dead(Dead::Used)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{Body, Failure, Shared, same_secret},
-    book::{Dead, Grant},
+    book::{Dead, Grant, NoToken},
     context::random_text,
     parameters::Parameters,
     phone::Decision,
@@ -164,19 +164,19 @@ fn exchange(world: &World, parameters: &Parameters) -> Result<Response, QqError>
     let code = parameters.get("code").unwrap_or_default();
     let now = world.now();
     let name = random_text(&*world.randomness, 24);
-    let mut book = world.qq();
-    let dead = |dead| match dead {
-        Dead::Used => QqError::from(100_020),
-        Dead::Unknown | Dead::Expired | Dead::Revoked => QqError::from(100_019),
-    };
     let redirect_uri = parameters.get("redirect_uri").unwrap_or_default();
-    if book.code(code, now).map_err(dead)?.redirect_uri != redirect_uri {
-        return Err(100_010.into());
-    }
-    let mut grant = book.take_code(code, app.appid, now).map_err(dead)?;
-    grant.since = now;
-    grant.expires_at = now + ACCESS_SECONDS;
-    book.add_token(name.clone(), grant, now);
+    world
+        .qq()
+        .exchange(
+            (code, app.appid, redirect_uri),
+            (&name, ACCESS_SECONDS),
+            now,
+        )
+        .map_err(|why| match why {
+            NoToken::Dead(Dead::Used) => QqError::from(100_020),
+            NoToken::Dead(_) => 100_019.into(),
+            NoToken::OtherAddress => 100_010.into(),
+        })?;
     let refresh_token = random_text(&*world.randomness, 24);
     let form = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("access_token", &name)

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{Body, Failure, Shared, same_secret},
-    book::{Dead, Grant},
+    book::{Dead, Grant, NoToken},
     context::random_text,
     parameters::Parameters,
     phone::Decision,
@@ -147,17 +147,19 @@ async fn access_token(State(world): Shared, RawQuery(query): RawQuery, form: Byt
     let redirect_uri = need("redirect_uri")?;
     let now = world.now();
     let token = format!("2.00{}", random_text(&*world.randomness, 24));
-    let mut book = world.weibo();
-    // Unknown, used, expired: all the same to Weibo.
-    let dead = |_: Dead| WeiboError::from(21325);
-    if book.code(code, now).map_err(dead)?.redirect_uri != redirect_uri {
-        return Err(21322.into());
-    }
-    let mut grant = book.take_code(code, app.appkey, now).map_err(dead)?;
-    grant.since = now;
-    grant.expires_at = now + ACCESS_SECONDS;
+    let grant = world
+        .weibo()
+        .exchange(
+            (code, app.appkey, redirect_uri),
+            (&token, ACCESS_SECONDS),
+            now,
+        )
+        .map_err(|why| match why {
+            // Unknown, used, expired: all the same to Weibo.
+            NoToken::Dead(_) => WeiboError::from(21325),
+            NoToken::OtherAddress => 21322.into(),
+        })?;
     let uid = uid(&grant.person).to_string();
-    book.add_token(token.clone(), grant, now);
     Ok(Json(json!({
         "access_token": token,
         "expires_in": ACCESS_SECONDS,

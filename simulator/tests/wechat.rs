@@ -410,3 +410,106 @@ async fn only_get_reaches_the_server_calls_and_other_paths_do_not_exist() {
     );
     assert_eq!(bench.get(format!("{at}/sns/nothing")).await.status, 404);
 }
+
+const MINI_PROGRAM: (&str, &str) = ("wx5b1e0c6a7d000003", "simulator-secret-of-app-3");
+const OFFICIAL_ACCOUNT: (&str, &str) = ("wx5b1e0c6a7d000004", "simulator-secret-of-app-4");
+
+async fn mini_program_code(bench: &Bench, person: &str) -> String {
+    let url = format!("{}/phone/login", bench.at().wechat);
+    let body = json!({ "appid": MINI_PROGRAM.0, "person": person });
+    let answer = bench.send(Method::POST, url, None, &body).await.json();
+    assert_eq!(answer["errMsg"], "login:ok");
+    text(&answer["code"]).to_owned()
+}
+
+async fn session(bench: &Bench, (appid, secret): (&str, &str), code: &str) -> Value {
+    let url = format!(
+        "{}/sns/jscode2session?appid={appid}&secret={secret}&js_code={code}&grant_type=authorization_code",
+        bench.at().wechat
+    );
+    let reply = bench.get(url).await;
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (200, "text/plain")
+    );
+    reply.json()
+}
+
+#[tokio::test]
+async fn m3_a_mini_programs_code_gives_a_session_and_the_union_id_without_a_page() {
+    let bench = Bench::start().await;
+    let code = mini_program_code(&bench, "lin").await;
+    let given = session(&bench, MINI_PROGRAM, &code).await;
+    assert_eq!(text(&given["session_key"]).len(), 24);
+    assert_eq!(text(&given["openid"]).len(), 28);
+    // W5: the same union id as the bank's app is told with consent.
+    let app = bench
+        .authorize(APP, "snsapi_userinfo", "lin", "agree")
+        .await;
+    let tokens = bench.exchange(APP, SECRET, text(&app["code"])).await.json();
+    assert_eq!(given["unionid"], tokens["unionid"]);
+    assert_ne!(given["openid"], tokens["openid"]);
+    assert_eq!(session(&bench, MINI_PROGRAM, &code).await["errcode"], 40163);
+    // W2: somebody without a union id.
+    let code = mini_program_code(&bench, "zhao").await;
+    assert!(
+        session(&bench, MINI_PROGRAM, &code)
+            .await
+            .get("unionid")
+            .is_none()
+    );
+    let code = mini_program_code(&bench, "lin").await;
+    bench.clock.advance(300);
+    assert_eq!(session(&bench, MINI_PROGRAM, &code).await["errcode"], 42003);
+}
+
+#[tokio::test]
+async fn codes_of_one_kind_of_app_are_worth_nothing_at_the_calls_of_another() {
+    let bench = Bench::start().await;
+    let code = mini_program_code(&bench, "lin").await;
+    assert_errcode(
+        &bench.exchange(MINI_PROGRAM.0, MINI_PROGRAM.1, &code).await,
+        40013,
+    );
+    assert_eq!(
+        session(&bench, (APP, SECRET), &code).await["errcode"],
+        40013
+    );
+    let wrong = (MINI_PROGRAM.0, "wrong");
+    assert_eq!(session(&bench, wrong, &code).await["errcode"], 40125);
+    assert_eq!(
+        session(&bench, MINI_PROGRAM, "unknown").await["errcode"],
+        40029
+    );
+    let answer = bench
+        .authorize(MINI_PROGRAM.0, "snsapi_userinfo", "lin", "agree")
+        .await;
+    assert_eq!(answer["errCode"], -4);
+}
+
+#[tokio::test]
+async fn w4_a_web_page_with_snsapi_base_shows_no_page_and_is_told_the_open_id_alone() {
+    let bench = Bench::start().await;
+    let (appid, secret) = OFFICIAL_ACCOUNT;
+    let silent = bench.authorize(appid, "snsapi_base", "lin", "refuse").await;
+    assert_eq!(silent["errCode"], 0);
+    let tokens = bench
+        .exchange(appid, secret, text(&silent["code"]))
+        .await
+        .json();
+    assert_eq!(tokens["scope"], "snsapi_base");
+    assert!(tokens.get("unionid").is_none());
+    let refused = bench
+        .authorize(appid, "snsapi_userinfo", "lin", "refuse")
+        .await;
+    assert_eq!(refused["errCode"], -4);
+    let agreed = bench
+        .authorize(appid, "snsapi_userinfo", "lin", "agree")
+        .await;
+    let full = bench
+        .exchange(appid, secret, text(&agreed["code"]))
+        .await
+        .json();
+    assert_eq!(full["openid"], tokens["openid"]);
+    assert_eq!(text(&full["unionid"]).len(), 28);
+}

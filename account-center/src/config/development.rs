@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{AlipaySettings, AppSettings, ProviderSettings};
 use crate::login::wire::Text;
+use crate::providers::AppKind;
 use crate::providers::alipay::{AlipayKeys, Theirs};
 
 /// Loopback only.
@@ -37,8 +38,8 @@ pub(super) const ALIPAY_PUBLIC_KEY: &str =
 pub(super) const PLATFORMS: [&str; 2] = ["op_postern_bank", "dev_postern_bank"];
 /// Where the two apps' web pages are.
 const RETURN_TO: [&str; 2] = ["https://bank.example", "https://life.bank.example"];
-/// App ids and their secrets: two apps each at WeChat, Weibo and QQ.
-pub(super) const SIMULATED_APPS: [(&str, &str); 8] = [
+/// App ids and their secrets: two apps each at WeChat, Weibo and QQ; a mini program and an official account at WeChat.
+pub(super) const SIMULATED_APPS: [(&str, &str); 10] = [
     ("wx5b1e0c6a7d000001", "simulator-secret-of-app-1"),
     ("wx5b1e0c6a7d000002", "simulator-secret-of-app-2"),
     ("3100000001", "simulator-weibo-secret-1"),
@@ -47,6 +48,8 @@ pub(super) const SIMULATED_APPS: [(&str, &str); 8] = [
     ("101900002", "simulator-qq-key-2"),
     ("2021000000000001", "simulator-alipay-has-no-secret"),
     ("2021000000000002", "simulator-alipay-has-no-secret"),
+    ("wx5b1e0c6a7d000003", "simulator-secret-of-app-3"),
+    ("wx5b1e0c6a7d000004", "simulator-secret-of-app-4"),
 ];
 
 /// The simulator's apps at Alipay share one key; both are known to everybody.
@@ -107,7 +110,8 @@ pub(super) fn provider_names() -> String {
     PROVIDERS.map(|one| one.provider).join(", ")
 }
 
-/// The bank's app on two systems (one registration at each provider), and a second app under the same open-platform account (W5).
+/// The bank's app on two systems (one registration at each provider), a second app under the same open-platform account (W5), and
+/// two inside WeChat.
 pub(super) fn apps() -> BTreeMap<String, AppSettings> {
     let app = |index: usize| {
         let providers = PROVIDERS.map(|defaults| {
@@ -130,6 +134,7 @@ pub(super) fn apps() -> BTreeMap<String, AppSettings> {
                     "wechat" | "alipay" => String::new(),
                     provider => format!("{}/{provider}/callback", RETURN_TO[index]),
                 },
+                kind: AppKind::Mobile,
                 alipay: (defaults.provider == "alipay").then(alipay),
                 scope: defaults.scope.to_owned(),
                 label: Text {
@@ -142,9 +147,30 @@ pub(super) fn apps() -> BTreeMap<String, AppSettings> {
             providers: providers.into(),
         }
     };
+    // In WeChat: a mini program, and a page of the official account.
+    let in_wechat = |place: usize, kind: AppKind| {
+        let (app_id, secret) = SIMULATED_APPS[place];
+        let wechat = app(0).providers.into_iter().filter_map(|one| {
+            (one.provider == "wechat").then(|| ProviderSettings {
+                app_id: app_id.to_owned(),
+                secret: secret.into(),
+                kind,
+                scope: match kind {
+                    AppKind::MiniProgram => String::new(),
+                    AppKind::Mobile | AppKind::Web => one.scope.clone(),
+                },
+                ..one
+            })
+        });
+        AppSettings {
+            providers: wechat.collect(),
+        }
+    };
     BTreeMap::from([
         ("bank-android".to_owned(), app(0)),
         ("bank-ios".to_owned(), app(0)),
         ("bank-wealth".to_owned(), app(1)),
+        ("bank-mini".to_owned(), in_wechat(8, AppKind::MiniProgram)),
+        ("bank-h5".to_owned(), in_wechat(9, AppKind::Web)),
     ])
 }

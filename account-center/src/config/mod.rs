@@ -21,6 +21,7 @@ use postern_server_security::public_url::PublicUrl;
 use url::Url;
 
 use crate::login::wire::{PasswordRules, Text};
+use crate::providers::AppKind;
 use crate::providers::alipay::AlipayKeys;
 use crate::secret::SecretText;
 use crate::sessions::Lifetimes;
@@ -177,6 +178,8 @@ pub struct ProviderSettings {
     pub platform: String,
     /// Where the provider's page returns to, as registered there; empty where it is not asked for.
     pub redirect_uri: String,
+    /// What the app is there.
+    pub kind: AppKind,
     /// What Alipay alone has.
     pub alipay: Option<AlipaySettings>,
     /// What the person is asked to consent to.

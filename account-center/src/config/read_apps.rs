@@ -6,6 +6,7 @@ use std::path::Path;
 use super::reader::Section;
 use super::{AlipaySettings, AppSettings, ProviderSettings, development as dev};
 use crate::login::wire::Text;
+use crate::providers::AppKind;
 use crate::providers::alipay::{AlipayKeyFault, AlipayKeys, Theirs};
 use crate::secret::SecretText;
 
@@ -61,6 +62,7 @@ fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option
     let mut platform = Some(String::new());
     let mut redirect_uri = Some(String::new());
     let mut alipay = Some(None);
+    let mut kind = AppKind::Mobile;
     let secret;
     match defaults.provider {
         "weibo" => {
@@ -82,13 +84,25 @@ fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option
         _ => {
             secret = section.needed_secret("secret");
             platform = section.needed("platform", "the name of your open-platform account");
+            kind = section
+                .parsed("kind", "mini_program", |text| match text {
+                    "mobile" => Some(AppKind::Mobile),
+                    "mini_program" => Some(AppKind::MiniProgram),
+                    "web" => Some(AppKind::Web),
+                    _ => None,
+                })
+                .unwrap_or_default();
         }
     }
     // Weibo gives what a login needs without asking for more; Alipay's is part of the string that is signed.
     let scope = Some(defaults.provider)
         .filter(|provider| !matches!(*provider, "weibo" | "alipay"))
         .and_then(|_| section.text("scope"))
-        .unwrap_or_else(|| defaults.scope.to_owned());
+        .unwrap_or_else(|| match kind {
+            // Its code comes without a page, so there is nothing to consent to.
+            AppKind::MiniProgram => String::new(),
+            AppKind::Mobile | AppKind::Web => defaults.scope.to_owned(),
+        });
     let label = Text {
         zh: section
             .text("label_zh")
@@ -104,6 +118,7 @@ fn provider(mut section: Section<'_>, defaults: dev::ProviderDefaults) -> Option
         secret: secret?,
         platform: platform?,
         redirect_uri: redirect_uri?,
+        kind,
         alipay: alipay?,
         scope,
         label,

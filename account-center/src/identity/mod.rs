@@ -49,20 +49,27 @@ impl fmt::Debug for KnownIdentity {
 }
 
 impl KnownIdentity {
-    /// W2: without a lasting subject there is nothing to record, and the answer is given back.
-    pub fn of(mut identity: ProviderIdentity) -> Result<Self, ProviderIdentity> {
-        let Some(subject) = identity.subject.take() else {
-            return Err(identity);
-        };
-        Ok(Self {
+    /// W2: without a lasting subject there is nothing to record.
+    pub fn of(identity: &ProviderIdentity) -> Option<Self> {
+        let subject = identity.subject.clone()?;
+        Some(Self::with(
+            identity.clone(),
+            identity.platform.clone(),
             subject,
+        ))
+    }
+
+    /// With a subject that is known otherwise.
+    fn with(identity: ProviderIdentity, platform: String, subject: String) -> Self {
+        Self {
+            subject,
+            platform,
             provider: identity.provider,
-            platform: identity.platform,
             app_id: identity.app_id,
             open_id: identity.open_id,
             aliases: identity.aliases,
             profile: identity.profile,
-        })
+        }
     }
 
     /// The person's names within the app: the open id, and the others.

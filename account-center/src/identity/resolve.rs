@@ -16,10 +16,9 @@ pub enum Resolved {
 /// W4: where the provider tells an open id alone (a silent code of a mini program or of a web page in WeChat), it names whoever it was linked to when its
 /// lasting subject was told. Only for an answer that the provider gave in this very request.
 pub async fn resolve(tx: &mut Tx, identity: ProviderIdentity) -> Result<Resolved, StoreError> {
-    let identity = match KnownIdentity::of(identity) {
-        Ok(known) => return Ok(Resolved::Known(known)),
-        Err(identity) => identity,
-    };
+    if let Some(known) = KnownIdentity::of(&identity) {
+        return Ok(Resolved::Known(known));
+    }
     let ProviderIdentity {
         provider,
         app_id,
@@ -29,13 +28,9 @@ pub async fn resolve(tx: &mut Tx, identity: ProviderIdentity) -> Result<Resolved
     let Some(binding) = accounts::binding_of_open_id(tx, provider, app_id, open_id).await? else {
         return Ok(Resolved::OpenIdAlone(identity));
     };
-    Ok(Resolved::Known(KnownIdentity {
-        provider: identity.provider,
-        platform: binding.platform,
-        app_id: identity.app_id,
-        open_id: identity.open_id,
-        subject: binding.subject,
-        aliases: identity.aliases,
-        profile: identity.profile,
-    }))
+    Ok(Resolved::Known(KnownIdentity::with(
+        identity,
+        binding.platform,
+        binding.subject,
+    )))
 }

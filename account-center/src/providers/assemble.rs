@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::alipay::Alipay;
 use super::breaker::{Breaker, BreakerSettings, Guarded};
-use super::{ApiSettings, Connector, ProviderApp, Qq, Registry, WeChat, WeChatSettings, Weibo};
+use super::{ApiSettings, Connector, ProviderApp, Qq, Registry, WeChat, Weibo};
 use crate::config::{AlipaySettings, Config};
 use crate::context::Context;
 use crate::ports::outbound::OutboundError;
@@ -19,9 +19,11 @@ pub fn registry(config: &Config, context: &Context) -> Result<Registry, Outbound
     };
     // A client of its own for each provider: connections of one are no matter of another's.
     let outbound = || Outbound::new(&settings);
-    let wechat = WeChatSettings::new(config.wechat_url.clone());
     let connectors: [Arc<dyn Connector>; 3] = [
-        Arc::new(WeChat::new(wechat, outbound()?)),
+        Arc::new(WeChat::new(
+            ApiSettings::new(config.wechat_url.clone()),
+            outbound()?,
+        )),
         Arc::new(Weibo::new(
             ApiSettings::new(config.weibo_url.clone()),
             outbound()?,
@@ -74,6 +76,7 @@ pub fn registry(config: &Config, context: &Context) -> Result<Registry, Outbound
                 secret: provider.secret.clone(),
                 platform: provider.platform.clone(),
                 redirect_uri: provider.redirect_uri.clone(),
+                kind: provider.kind,
             };
             registry = registry.with_offer(app_id, connector, app);
         }

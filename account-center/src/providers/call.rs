@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use postern_server_security::strict_json;
 use serde_json::Value;
 use url::Url;
 
-use super::ExchangeError;
+use super::{ApiSettings, Credential, ExchangeError, Profile};
 use crate::ports::outbound::OutboundReply;
 use crate::ports::{Outbound, PortError};
+use crate::secret::SecretText;
 
 /// How often a request is made in all.
 const TRIES: u32 = 3;
@@ -79,6 +81,15 @@ pub(super) enum Method {
 }
 
 impl Api {
+    /// Speaks to the provider of these settings.
+    pub(super) fn new(settings: ApiSettings, outbound: Outbound) -> Self {
+        Self {
+            base: settings.base,
+            pause: settings.pause,
+            outbound,
+        }
+    }
+
     /// Makes a request and reads its reply with `read`. What was not performed is repeated; `idempotent`: also what may have been.
     pub(super) async fn call<T, E>(
         &self,
@@ -152,6 +163,51 @@ pub(super) fn lost<E>(reply: &OutboundReply) -> Failure<E> {
         "the reply is not the provider's".to_owned()
     } else {
         format!("HTTP {}", reply.status.as_u16())
+    })
+}
+
+/// The object that a reply holds, with any status but a redirect or an error of the server: what some providers refuse with is a 4xx.
+pub(super) fn object<E>(reply: &OutboundReply) -> Result<Value, Failure<E>> {
+    object_in(reply, Some(&reply.body))
+}
+
+/// As [`object`], of the part of the reply that is JSON.
+pub(super) fn object_in<E>(
+    reply: &OutboundReply,
+    json: Option<&[u8]>,
+) -> Result<Value, Failure<E>> {
+    if reply.status.is_redirection() || reply.status.is_server_error() {
+        return Err(lost(reply));
+    }
+    json.and_then(|json| strict_json::value(json).ok())
+        .filter(Value::is_object)
+        .ok_or_else(|| lost(reply))
+}
+
+/// The code of a provider that takes nothing else.
+pub(super) fn code(credential: &Credential) -> Result<&SecretText, ExchangeError> {
+    match credential {
+        Credential::Code(code) => well_formed(code),
+        Credential::AccessToken(_) => Err(ExchangeError::CredentialInvalid("not a code".into())),
+    }
+}
+
+/// What cannot be a code or a token is not sent.
+pub(super) fn well_formed(secret: &SecretText) -> Result<&SecretText, ExchangeError> {
+    if acceptable(secret.expose()) {
+        Ok(secret)
+    } else {
+        Err(ExchangeError::CredentialInvalid(
+            "not of a credential's form".into(),
+        ))
+    }
+}
+
+/// Where a profile cannot be had, the login goes on without it: its consent is separate (M3), and it is refreshed another time (M6).
+pub(super) fn or_none(provider: &str, profile: Result<Profile, ExchangeError>) -> Profile {
+    profile.unwrap_or_else(|error| {
+        tracing::warn!(provider, %error, "there is no profile; the login goes on without one");
+        Profile::default()
     })
 }
 

@@ -22,7 +22,7 @@ use crate::secret::SecretText;
 pub use assemble::registry;
 pub use qq::Qq;
 pub use registry::{Offer, Registry};
-pub use wechat::{WeChat, WeChatSettings};
+pub use wechat::WeChat;
 pub use weibo::Weibo;
 
 /// What protects a provider's credential on its way through the phone.
@@ -32,6 +32,18 @@ pub enum CredentialKind {
     Bound,
     /// Good for whoever brings it first, so a hash of each accepted one is kept and it serves once (M2).
     Bearer,
+}
+
+/// What an app of the bank is at the provider. Only WeChat has apps of several kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AppKind {
+    /// A mobile app.
+    #[default]
+    Mobile,
+    /// A mini program: its code comes without a page (M3).
+    MiniProgram,
+    /// A web page inside the provider's app, tied to an official account.
+    Web,
 }
 
 /// The bank's app as the provider knows it (W1). The secret stays on the server (M2).
@@ -45,6 +57,8 @@ pub struct ProviderApp {
     pub platform: String,
     /// Where the provider's page returns to, as registered there; empty where it is not asked for.
     pub redirect_uri: String,
+    /// What it is there.
+    pub kind: AppKind,
 }
 
 /// What the phone brings of a provider.

@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use postern_server_security::strict_json;
 use serde_json::Value;
 
-use super::call::{Api, Failure, Method, acceptable, code_of, lost, text, text_or_number};
+use super::call::{self, Api, Failure, Method, acceptable, code_of, lost, text, text_or_number};
 use super::{
     ApiSettings, Connector, Credential, CredentialKind, ExchangeError, Profile, ProviderApp,
     ProviderIdentity,
@@ -37,11 +36,7 @@ struct Me {
 impl Qq {
     /// Speaks to the QQ of these settings: `https://graph.qq.com`, or the simulator.
     pub fn new(settings: ApiSettings, outbound: Outbound) -> Self {
-        Self(Api {
-            base: settings.base,
-            pause: settings.pause,
-            outbound,
-        })
+        Self(Api::new(settings, outbound))
     }
 
     async fn identify(
@@ -49,11 +44,7 @@ impl Qq {
         app: &ProviderApp,
         credential: &Credential,
     ) -> Result<ProviderIdentity, ExchangeError> {
-        if !acceptable(credential.secret().expose()) {
-            return Err(ExchangeError::CredentialInvalid(
-                "not of a credential's form".into(),
-            ));
-        }
+        call::well_formed(credential.secret())?;
         let exchanged;
         let access_token = match credential {
             Credential::AccessToken(token) => token,
@@ -137,7 +128,6 @@ impl Qq {
             .map_err(|failure| failure.meaning(meaning))
     }
 
-    /// Where it cannot be had, the login goes on without it: its consent is separate (M3), and it is refreshed another time (M6).
     async fn profile(&self, app: &ProviderApp, token: &SecretText, open_id: &str) -> Profile {
         let query = [
             ("access_token", token.expose()),
@@ -145,7 +135,7 @@ impl Qq {
             ("openid", open_id),
         ];
         let read = |reply: &OutboundReply| {
-            let value = strict_json::value(&reply.body).map_err(|_| lost(reply))?;
+            let value = call::object(reply)?;
             match value.get("ret").and_then(code_of) {
                 Some(0) if reply.status == http::StatusCode::OK => {}
                 Some(0) | None => return Err(lost(reply)),
@@ -160,11 +150,7 @@ impl Qq {
             .0
             .call(Method::Get, &["user", "get_user_info"], &query, true, read)
             .await;
-        profile.unwrap_or_else(|failure| {
-            let error = failure.meaning(meaning);
-            tracing::warn!(%error, "QQ gave no profile; the login goes on without one");
-            Profile::default()
-        })
+        call::or_none(NAME, profile.map_err(|failure| failure.meaning(meaning)))
     }
 }
 
@@ -192,13 +178,7 @@ impl Connector for Qq {
 
 /// `callback( {…} );`: exactly one object in a call of this name, with white space around and an optional semicolon.
 fn jsonp(reply: &OutboundReply) -> Result<Value, Failure<i64>> {
-    if reply.status.is_redirection() || reply.status.is_server_error() {
-        return Err(lost(reply));
-    }
-    unwrapped(&reply.body)
-        .and_then(|json| strict_json::value(json).ok())
-        .filter(Value::is_object)
-        .ok_or_else(|| lost(reply))
+    call::object_in(reply, unwrapped(&reply.body))
 }
 
 fn unwrapped(body: &[u8]) -> Option<&[u8]> {

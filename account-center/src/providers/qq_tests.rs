@@ -17,6 +17,7 @@ fn app() -> ProviderApp {
         secret: "the-app-key".into(),
         platform: "dev1".into(),
         redirect_uri: "https://bank.example/back".into(),
+        ..ProviderApp::default()
     }
 }
 

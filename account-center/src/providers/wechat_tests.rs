@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use url::Url;
 
 use super::*;
 use crate::ports::OutboundSettings;
@@ -14,7 +16,14 @@ fn app() -> ProviderApp {
         app_id: "wx1".into(),
         secret: "the-app-secret".into(),
         platform: "op1".into(),
-        redirect_uri: String::new(),
+        ..ProviderApp::default()
+    }
+}
+
+fn mini_program() -> ProviderApp {
+    ProviderApp {
+        kind: AppKind::MiniProgram,
+        ..app()
     }
 }
 
@@ -44,6 +53,8 @@ async fn exchange(
                 Some("authorization_code")
             );
             &token
+        } else if asked.target.starts_with("/sns/auth?") {
+            &json!({"errcode": 40003, "errmsg": "invalid openid"})
         } else {
             assert!(asked.target.starts_with("/sns/userinfo?"));
             seen.1.fetch_add(1, Ordering::SeqCst);
@@ -70,9 +81,13 @@ async fn exchange(
 }
 
 fn connector(double: &HttpDouble) -> WeChat {
-    let settings = WeChatSettings {
-        base: double.url(),
-        busy_pause: Duration::from_millis(1),
+    at(double.url())
+}
+
+fn at(base: Url) -> WeChat {
+    let settings = ApiSettings {
+        base,
+        pause: Duration::from_millis(1),
     };
     WeChat::new(
         settings,
@@ -289,14 +304,7 @@ async fn odd_profiles_are_made_fit_to_show() {
 
 #[tokio::test]
 async fn neither_errors_nor_debug_show_the_secret_or_the_code() {
-    let settings = WeChatSettings {
-        base: "http://127.0.0.1:9".parse().unwrap(),
-        busy_pause: Duration::from_millis(1),
-    };
-    let wechat = WeChat::new(
-        settings,
-        Outbound::new(&OutboundSettings::default()).unwrap(),
-    );
+    let wechat = at("http://127.0.0.1:9".parse().unwrap());
     let error = wechat
         .exchange(&app(), &"the-code".into())
         .await
@@ -306,4 +314,217 @@ async fn neither_errors_nor_debug_show_the_secret_or_the_code() {
         !shown.contains("the-app-secret") && !shown.contains("the-code"),
         "{shown}"
     );
+}
+
+type Script = Vec<(&'static str, Vec<&'static str>)>;
+
+/// A WeChat that answers by path: the n-th answer to the n-th call of it, the last one for ever after.
+async fn scripted(script: Script) -> (HttpDouble, Arc<Vec<AtomicU32>>) {
+    let calls: Arc<Vec<AtomicU32>> = Arc::new(script.iter().map(|_| AtomicU32::new(0)).collect());
+    let seen = Arc::clone(&calls);
+    let double = HttpDouble::start(move |asked| {
+        let path = asked.target.split('?').next().unwrap();
+        let place = script.iter().position(|(known, _)| *known == path).unwrap();
+        let count = seen[place].fetch_add(1, Ordering::SeqCst);
+        let answers = &script[place].1;
+        let answer = answers[usize::try_from(count).unwrap().min(answers.len() - 1)];
+        (200, answer.to_owned())
+    })
+    .await;
+    (double, calls)
+}
+
+const TOKEN: &str = "/sns/oauth2/access_token";
+const REFRESH: &str = "/sns/oauth2/refresh_token";
+const INFO: &str = "/sns/userinfo";
+const TOKENS: &str =
+    r#"{"access_token":"AT","refresh_token":"RT","openid":"o1","scope":"snsapi_userinfo"}"#;
+const USER: &str = r#"{"openid":"o1","nickname":"x","unionid":"u1"}"#;
+
+#[tokio::test]
+async fn m6_a_token_that_wechat_calls_expired_is_refreshed_and_one_that_it_does_not_know_is_asked_about()
+ {
+    for (doubt, path, remedy) in [
+        (
+            r#"{"errcode":42001}"#,
+            "/sns/oauth2/refresh_token",
+            r#"{"access_token":"AT2","openid":"o1","scope":"snsapi_userinfo"}"#,
+        ),
+        (
+            r#"{"errcode":40001}"#,
+            "/sns/auth",
+            r#"{"errcode":0,"errmsg":"ok"}"#,
+        ),
+        (
+            r#"{"errcode":40014}"#,
+            "/sns/auth",
+            r#"{"errcode":0,"errmsg":"ok"}"#,
+        ),
+    ] {
+        let calls = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&calls);
+        let double = HttpDouble::start(move |asked| {
+            let reply = if asked.target.starts_with("/sns/oauth2/access_token?") {
+                TOKENS
+            } else if asked.target.starts_with(path) {
+                if path == "/sns/oauth2/refresh_token" {
+                    assert_eq!(asked.query("refresh_token").as_deref(), Some("RT"));
+                    assert_eq!(asked.query("appid").as_deref(), Some("wx1"));
+                    assert_eq!(asked.query("secret"), None);
+                }
+                remedy
+            } else {
+                assert!(asked.target.starts_with("/sns/userinfo?"));
+                let first = seen.fetch_add(1, Ordering::SeqCst) == 0;
+                let expected = if path == "/sns/auth" || first {
+                    "AT"
+                } else {
+                    "AT2"
+                };
+                assert_eq!(asked.query("access_token").as_deref(), Some(expected));
+                if first { doubt } else { USER }
+            };
+            (200, reply.to_owned())
+        })
+        .await;
+        let identity = connector(&double)
+            .exchange(&app(), &"c".into())
+            .await
+            .unwrap();
+        assert_eq!(identity.subject.as_deref(), Some("u1"), "{doubt}");
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_doubt_that_stays_ends_the_exchange_and_is_not_asked_about_twice() {
+    let expired = r#"{"errcode":42001}"#;
+    // Refreshed and still refused; the refresh token unknown; too old: what was said of the access token stands.
+    for (refreshed, asked) in [
+        (TOKENS, 2),
+        (r#"{"errcode":40030}"#, 1),
+        (r#"{"errcode":42002}"#, 1),
+    ] {
+        let (double, calls) = scripted(vec![
+            (TOKEN, vec![TOKENS]),
+            (INFO, vec![expired]),
+            (REFRESH, vec![refreshed]),
+        ])
+        .await;
+        assert_eq!(
+            connector(&double).exchange(&app(), &"c".into()).await,
+            Err(ExchangeError::CredentialInvalid("errcode 42001".into()))
+        );
+        assert_eq!(calls[1].load(Ordering::SeqCst), asked);
+        assert_eq!(calls[2].load(Ordering::SeqCst), 1);
+    }
+    let other = r#"{"access_token":"AT2","openid":"o2","scope":"snsapi_userinfo"}"#;
+    let (double, _) = scripted(vec![
+        (TOKEN, vec![TOKENS]),
+        (INFO, vec![expired]),
+        (REFRESH, vec![other]),
+    ])
+    .await;
+    assert!(matches!(
+        connector(&double).exchange(&app(), &"c".into()).await,
+        Err(ExchangeError::Unavailable(_))
+    ));
+}
+
+async fn of_mini_program(reply: &'static str) -> (Result<ProviderIdentity, ExchangeError>, u32) {
+    let count = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&count);
+    let double = HttpDouble::start(move |asked| {
+        seen.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(
+            asked.target,
+            "/sns/jscode2session?appid=wx1&secret=the-app-secret&js_code=the-code&grant_type=authorization_code"
+        );
+        (200, reply.to_owned())
+    })
+    .await;
+    let result = connector(&double)
+        .exchange(&mini_program(), &"the-code".into())
+        .await;
+    (result, count.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn m3_a_mini_programs_code_names_the_person_without_a_page_and_its_session_key_goes_nowhere()
+{
+    let reply = r#"{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","unionid":"u1"}"#;
+    let identity = of_mini_program(reply).await.0.unwrap();
+    assert_eq!(
+        (
+            identity.open_id.as_str(),
+            identity.subject.as_deref(),
+            identity.platform.as_str()
+        ),
+        ("o1", Some("u1"), "op1")
+    );
+    assert!(!serde_json::to_string(&identity).unwrap().contains("tiiht"));
+    // W2: of an app without an open-platform account the open id alone.
+    let alone = of_mini_program(r#"{"session_key":"k","openid":"o1"}"#)
+        .await
+        .0
+        .unwrap();
+    assert_eq!((alone.open_id.as_str(), alone.subject), ("o1", None));
+}
+
+#[tokio::test]
+async fn every_error_code_of_a_mini_programs_code_has_its_meaning() {
+    for (reply, expected, calls) in [
+        (r#"{"errcode":40029}"#, "CredentialInvalid", 1),
+        (r#"{"errcode":40163}"#, "CredentialInvalid", 1),
+        (r#"{"errcode":42003}"#, "CredentialInvalid", 1),
+        (r#"{"errcode":40226}"#, "CredentialInvalid", 1),
+        (r#"{"errcode":45011}"#, "Unavailable", 1),
+        (r#"{"errcode":-1}"#, "Unavailable", 3),
+        (r#"{"errcode":40013}"#, "Misconfigured", 1),
+        (r#"{"errcode":40125}"#, "Misconfigured", 1),
+        // No session, no identity.
+        (r#"{"openid":"o1","unionid":"u1"}"#, "Unavailable", 1),
+        (r#"{"session_key":"k"}"#, "Unavailable", 1),
+        (r#"{"errcode":"x","openid":"o1"}"#, "Unavailable", 1),
+        (
+            r#"{"openid":"o1","openid":"o2","session_key":"k"}"#,
+            "Unavailable",
+            1,
+        ),
+    ] {
+        let (result, asked) = of_mini_program(reply).await;
+        let error = format!("{:?}", result.unwrap_err());
+        assert!(
+            error.starts_with(expected) && asked == calls,
+            "{reply}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn w4_a_web_page_is_told_the_open_id_alone_or_with_consent_the_rest() {
+    let web = ProviderApp {
+        kind: AppKind::Web,
+        ..app()
+    };
+    let base = r#"{"access_token":"AT","openid":"o1","scope":"snsapi_base"}"#;
+    let (double, _) = scripted(vec![(TOKEN, vec![base])]).await;
+    let silent = connector(&double)
+        .exchange(&web, &"c".into())
+        .await
+        .unwrap();
+    assert_eq!((silent.open_id.as_str(), silent.subject), ("o1", None));
+    let (double, _) = scripted(vec![(TOKEN, vec![TOKENS]), (INFO, vec![USER])]).await;
+    let asked = connector(&double)
+        .exchange(&web, &"c".into())
+        .await
+        .unwrap();
+    assert_eq!(asked.subject.as_deref(), Some("u1"));
+    // A page that WeChat shows as a snapshot: the open id is nobody's.
+    let nobody = r#"{"access_token":"AT","openid":"o9","scope":"snsapi_base","is_snapshotuser":1}"#;
+    let (double, _) = scripted(vec![(TOKEN, vec![nobody])]).await;
+    assert!(matches!(
+        connector(&double).exchange(&web, &"c".into()).await,
+        Err(ExchangeError::ConsentIncomplete(_))
+    ));
 }

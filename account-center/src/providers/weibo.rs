@@ -4,10 +4,9 @@
 //! The access token is used within the exchange and not kept.
 
 use futures_util::future::BoxFuture;
-use postern_server_security::strict_json;
 use serde_json::Value;
 
-use super::call::{Api, Failure, Method, acceptable, code_of, lost, text, text_or_number};
+use super::call::{self, Api, Failure, Method, acceptable, code_of, lost, text, text_or_number};
 use super::{
     ApiSettings, Connector, Credential, CredentialKind, ExchangeError, Profile, ProviderApp,
     ProviderIdentity,
@@ -34,11 +33,7 @@ struct Grant {
 impl Weibo {
     /// Speaks to the Weibo of these settings: `https://api.weibo.com`, or the simulator.
     pub fn new(settings: ApiSettings, outbound: Outbound) -> Self {
-        Self(Api {
-            base: settings.base,
-            pause: settings.pause,
-            outbound,
-        })
+        Self(Api::new(settings, outbound))
     }
 
     async fn identify(
@@ -46,15 +41,7 @@ impl Weibo {
         app: &ProviderApp,
         credential: &Credential,
     ) -> Result<ProviderIdentity, ExchangeError> {
-        let Credential::Code(code) = credential else {
-            return Err(ExchangeError::CredentialInvalid("not a code".into()));
-        };
-        if !acceptable(code.expose()) {
-            return Err(ExchangeError::CredentialInvalid(
-                "not of a code's form".into(),
-            ));
-        }
-        let grant = self.grant(app, code).await?;
+        let grant = self.grant(app, call::code(credential)?).await?;
         self.check(app, &grant).await?;
         let profile = self.profile(&grant).await;
         Ok(ProviderIdentity {
@@ -135,7 +122,6 @@ impl Weibo {
         Err(ExchangeError::CredentialInvalid(wrong.into()))
     }
 
-    /// Where it cannot be had, the login goes on without it: it is refreshed another time (M6).
     async fn profile(&self, grant: &Grant) -> Profile {
         let query = [
             ("access_token", grant.access_token.expose()),
@@ -160,11 +146,7 @@ impl Weibo {
                 read,
             )
             .await;
-        profile.unwrap_or_else(|failure| {
-            let error = failure.meaning(meaning);
-            tracing::warn!(%error, "Weibo gave no profile; the login goes on without one");
-            Profile::default()
-        })
+        call::or_none(NAME, profile.map_err(|failure| failure.meaning(meaning)))
     }
 }
 
@@ -195,10 +177,7 @@ fn uid(value: &Value, name: &str) -> Option<String> {
 
 /// The reply's object, or Weibo's error.
 fn answer(reply: &OutboundReply) -> Result<Value, Failure<i64>> {
-    if reply.status.is_redirection() || reply.status.is_server_error() {
-        return Err(lost(reply));
-    }
-    let value = strict_json::value(&reply.body).map_err(|_| lost(reply))?;
+    let value = call::object(reply)?;
     match value.get("error_code").map(code_of) {
         // Too many tasks; unavailable for a moment: nothing was done.
         Some(Some(code @ (10_009 | 21_331))) => Err(Failure::Busy(format!("error_code {code}"))),
@@ -207,7 +186,7 @@ fn answer(reply: &OutboundReply) -> Result<Value, Failure<i64>> {
             Err(Failure::Lost(format!("error_code {code}")))
         }
         Some(Some(code)) => Err(Failure::Refused(code)),
-        None if reply.status == http::StatusCode::OK && value.is_object() => Ok(value),
+        None if reply.status == http::StatusCode::OK => Ok(value),
         Some(None) | None => Err(lost(reply)),
     }
 }

@@ -16,6 +16,7 @@ fn app() -> ProviderApp {
         secret: "the-app-secret".into(),
         platform: String::new(),
         redirect_uri: "https://bank.example/back".into(),
+        ..ProviderApp::default()
     }
 }
 

@@ -93,14 +93,13 @@ impl WeChat {
         }
     }
 
-    /// Turns a code into tokens, once, for the app that asked for it. A failed attempt uses nothing up.
-    pub(super) fn exchange(
+    /// Takes a code, once, for the app that asked for it: who agreed, and to what. A failed attempt uses nothing up.
+    pub(super) fn take_code(
         &mut self,
         app: &'static App,
         code: &str,
-        names: Names,
         now: u64,
-    ) -> Result<Grant, WeChatError> {
+    ) -> Result<(String, Scope), WeChatError> {
         let code = self
             .codes
             .get_mut(code)
@@ -113,10 +112,22 @@ impl WeChat {
             return Err(WeChatError::new(42003, "code expired"));
         }
         code.used = true;
+        Ok((code.wechat_person.clone(), code.scope))
+    }
+
+    /// Turns a code into tokens.
+    pub(super) fn exchange(
+        &mut self,
+        app: &'static App,
+        code: &str,
+        names: Names,
+        now: u64,
+    ) -> Result<Grant, WeChatError> {
+        let (wechat_person, scope) = self.take_code(app, code, now)?;
         let grant = Grant {
             app,
-            wechat_person: code.wechat_person.clone(),
-            scope: code.scope,
+            wechat_person,
+            scope,
             access_token: names.access_token,
             refresh_token: names.refresh_token,
             access_expires_at: now + ACCESS_SECONDS,

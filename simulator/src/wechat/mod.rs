@@ -21,8 +21,18 @@ pub(crate) use grants::WeChat;
 
 use crate::world::World;
 
+/// What an app is at WeChat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AppKind {
+    Mobile,
+    MiniProgram,
+    /// An official account, to which web pages in WeChat are tied.
+    OfficialAccount,
+}
+
 /// An app registered at the open platform. The secrets are public and good for this simulator only.
 pub(crate) struct App {
+    kind: AppKind,
     appid: &'static str,
     secret: &'static str,
     name: &'static str,
@@ -30,8 +40,9 @@ pub(crate) struct App {
     open_platform: &'static str,
 }
 
-static APPS: [App; 2] = [
+static APPS: [App; 4] = [
     App {
+        kind: AppKind::Mobile,
         appid: "wx5b1e0c6a7d000001",
         secret: "simulator-secret-of-app-1",
         name: "Postern 手机银行",
@@ -39,10 +50,27 @@ static APPS: [App; 2] = [
         open_platform: "op_postern_bank",
     },
     App {
+        kind: AppKind::Mobile,
         appid: "wx5b1e0c6a7d000002",
         secret: "simulator-secret-of-app-2",
         name: "Postern 生活",
         name_en: "Postern Life",
+        open_platform: "op_postern_bank",
+    },
+    App {
+        kind: AppKind::MiniProgram,
+        appid: "wx5b1e0c6a7d000003",
+        secret: "simulator-secret-of-app-3",
+        name: "Postern 小程序",
+        name_en: "Postern Mini Program",
+        open_platform: "op_postern_bank",
+    },
+    App {
+        kind: AppKind::OfficialAccount,
+        appid: "wx5b1e0c6a7d000004",
+        secret: "simulator-secret-of-app-4",
+        name: "Postern 公众号",
+        name_en: "Postern Official Account",
         open_platform: "op_postern_bank",
     },
 ];
@@ -153,7 +181,9 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/sns/oauth2/refresh_token", get(sns::refresh_token))
         .route("/sns/userinfo", get(sns::userinfo))
         .route("/sns/auth", get(sns::auth))
+        .route("/sns/jscode2session", get(sns::session))
         .route("/phone/authorize", post(phone::authorize))
+        .route("/phone/login", post(phone::login))
         .route(
             "/connect/authorize",
             get(consent::page).post(consent::decide),

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 
-use super::{App, Scope};
+use super::{App, AppKind, Scope};
 use crate::{
     answer::{Body, Failure, Shared},
     context::random_text,
@@ -81,17 +81,55 @@ pub(super) async fn authorize(
             state: body.state.clone(),
         }))
     };
-    let Some(app) = App::by_id(&body.appid) else {
+    let Some(app) = App::by_id(&body.appid).filter(|app| app.kind != AppKind::MiniProgram) else {
         return without_page(-4);
     };
     let Some(scope) = Scope::parse(&body.scope) else {
         return without_page(-1);
     };
-    let code =
-        (body.decision == Decision::Agree).then(|| give_code(&world, app, &body.person, scope));
+    // A web page that asks for the open id alone shows no page, so there is nothing to refuse.
+    let silent = app.kind == AppKind::OfficialAccount && scope == Scope::Base;
+    let decision = if silent {
+        Decision::Agree
+    } else {
+        body.decision
+    };
+    let code = (decision == Decision::Agree).then(|| give_code(&world, app, &body.person, scope));
     Ok(Json(SendAuthReply {
-        error_code: body.decision.error_code(),
+        error_code: decision.error_code(),
         code,
         state: body.state,
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    appid: String,
+    person: String,
+}
+
+/// `wx.login` in a mini program.
+#[derive(Serialize)]
+pub(super) struct LoginReply {
+    #[serde(rename = "errMsg")]
+    error_message: &'static str,
+    code: String,
+}
+
+/// A code without a page (M3).
+pub(super) async fn login(
+    State(world): Shared,
+    Body(body): Body<Login>,
+) -> Result<Json<LoginReply>, Failure> {
+    if world.people().at_wechat(&body.person).is_none() {
+        return Err(Failure::not_found("person at WeChat"));
+    }
+    let app = App::by_id(&body.appid)
+        .filter(|app| app.kind == AppKind::MiniProgram)
+        .ok_or_else(|| Failure::not_found("mini program"))?;
+    Ok(Json(LoginReply {
+        error_message: "login:ok",
+        code: give_code(&world, app, &body.person, Scope::Base),
     }))
 }

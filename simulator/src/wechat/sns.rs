@@ -6,10 +6,11 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    App, Scope, WeChatError, errcode_reply,
+    App, AppKind, Scope, WeChatError, errcode_reply,
     grants::{ACCESS_SECONDS, Grant, Names},
     text_plain_json,
 };
@@ -56,6 +57,17 @@ impl Parameters {
         App::by_id(appid).ok_or_else(|| WeChatError::new(40013, "invalid appid"))
     }
 
+    /// The app that shows its secret.
+    fn own_app(&self) -> Result<&'static App, WeChatError> {
+        let app = self.app()?;
+        let secret = self.need("secret", 41004, "appsecret missing")?;
+        if same_secret(secret, app.secret) {
+            Ok(app)
+        } else {
+            Err(WeChatError::new(40125, "invalid appsecret"))
+        }
+    }
+
     fn grant_type(&self, expected: &str) -> Result<(), WeChatError> {
         if self
             .0
@@ -78,11 +90,41 @@ fn names(world: &World) -> Names {
 
 /// The union id: only with the wider scope, and only where the person has one (W2).
 fn union_id(world: &World, grant: &Grant) -> Option<String> {
-    let has_one = world
-        .people()
-        .at_wechat(&grant.wechat_person)
-        .is_some_and(|person| person.union_id);
+    let has_one = has_union_id(world, &grant.wechat_person);
     (has_one && grant.scope == Scope::UserInfo).then(|| grant.app.union_id(&grant.wechat_person))
+}
+
+fn has_union_id(world: &World, wechat_person: &str) -> bool {
+    world
+        .people()
+        .at_wechat(wechat_person)
+        .is_some_and(|person| person.union_id)
+}
+
+/// A mini program's code: the union id comes without anybody's consent (W5).
+pub(super) async fn session(State(world): Shared, RawQuery(query): RawQuery) -> Response {
+    reply(begin_session(&world, &Parameters::parse(query.as_deref())))
+}
+
+fn begin_session(world: &World, parameters: &Parameters) -> Outcome {
+    let app = parameters.own_app()?;
+    if app.kind != AppKind::MiniProgram {
+        return Err(WeChatError::new(40013, "invalid appid"));
+    }
+    parameters.grant_type("authorization_code")?;
+    let code = parameters.need("js_code", 41008, "missing code")?;
+    let now = world.now();
+    let (wechat_person, _) = world.wechat().take_code(app, code, now)?;
+    let mut key = [0; 16];
+    world.randomness.fill(&mut key);
+    let mut value = json!({
+        "session_key": STANDARD.encode(key),
+        "openid": app.open_id(&wechat_person),
+    });
+    if has_union_id(world, &wechat_person) {
+        value["unionid"] = app.union_id(&wechat_person).into();
+    }
+    Ok(value)
 }
 
 fn tokens(grant: &Grant) -> Value {
@@ -100,10 +142,9 @@ pub(super) async fn access_token(State(world): Shared, RawQuery(query): RawQuery
 }
 
 fn exchange(world: &World, parameters: &Parameters) -> Outcome {
-    let app = parameters.app()?;
-    let secret = parameters.need("secret", 41004, "appsecret missing")?;
-    if !same_secret(secret, app.secret) {
-        return Err(WeChatError::new(40125, "invalid appsecret"));
+    let app = parameters.own_app()?;
+    if app.kind == AppKind::MiniProgram {
+        return Err(WeChatError::new(40013, "invalid appid"));
     }
     parameters.grant_type("authorization_code")?;
     let code = parameters.need("code", 41008, "missing code")?;

@@ -136,7 +136,7 @@ impl World {
             app_id: app_id.into(),
             secret: "s".into(),
             platform: platform.into(),
-            redirect_uri: String::new(),
+            ..ProviderApp::default()
         };
         let registry = Registry::new()
             .with_app("bank-web")

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use postern_server_security::strict_json;
 use serde_json::Value;
 
-use super::call::{Api, Failure, acceptable, code_of, lost, text};
+use super::call::{self, Api, Failure, acceptable, code_of, lost, text};
 use super::{
     ApiSettings, Connector, Credential, CredentialKind, ExchangeError, Prepared, Profile,
     ProviderApp, ProviderIdentity,
@@ -71,11 +71,7 @@ impl Alipay {
         context: Context,
     ) -> Self {
         Self {
-            api: Api {
-                base: settings.base,
-                pause: settings.pause,
-                outbound,
-            },
+            api: Api::new(settings, outbound),
             keys,
             pid: pid.to_owned(),
             context,
@@ -87,15 +83,7 @@ impl Alipay {
         app: &ProviderApp,
         credential: &Credential,
     ) -> Result<ProviderIdentity, ExchangeError> {
-        let Credential::Code(code) = credential else {
-            return Err(ExchangeError::CredentialInvalid("not a code".into()));
-        };
-        if !acceptable(code.expose()) {
-            return Err(ExchangeError::CredentialInvalid(
-                "not of a code's form".into(),
-            ));
-        }
-        let grant = self.grant(app, code).await?;
+        let grant = self.grant(app, call::code(credential)?).await?;
         let profile = self.profile(app, &grant).await;
         let (Some(open_id), alias) = (match grant.open_id {
             Some(open_id) => (Some(open_id), grant.user_id),
@@ -141,30 +129,30 @@ impl Alipay {
         })
     }
 
-    /// Where it cannot be had, the login goes on without it: its consent is separate (M3), and it is refreshed another time (M6).
     async fn profile(&self, app: &ProviderApp, grant: &Grant) -> Profile {
         let token = Some(&grant.access_token);
         let asked = self
             .ask(app, "alipay.user.info.share", token, &[], true)
             .await;
-        match asked.map_err(|failure| failure.meaning(meaning)) {
-            Ok(answer) => {
+        let profile = asked
+            .map_err(|failure| failure.meaning(meaning))
+            .and_then(|answer| {
                 let same = |name: &str, known: &Option<String>| {
                     let told = text(&answer, name);
                     told.is_none() || known.is_none() || told == known.as_deref()
                 };
                 if same("open_id", &grant.open_id) && same("user_id", &grant.user_id) {
-                    Profile::shown(text(&answer, "nick_name"), text(&answer, "avatar"))
+                    Ok(Profile::shown(
+                        text(&answer, "nick_name"),
+                        text(&answer, "avatar"),
+                    ))
                 } else {
-                    tracing::warn!("Alipay gave another person's profile; it is not taken");
-                    Profile::default()
+                    Err(ExchangeError::Unavailable(
+                        "the profile is another person's".into(),
+                    ))
                 }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "Alipay gave no profile; the login goes on without one");
-                Profile::default()
-            }
-        }
+            });
+        call::or_none(NAME, profile)
     }
 
     /// One call of the gateway: signed, and its answer verified.
