@@ -116,7 +116,7 @@ impl App {
             None => PublicUrl::parse(&format!("http://{listen}"))
                 .map_err(|error| StartError::Other(error.to_string()))?,
         };
-        let store = Store::open(&config.database.0).await?;
+        let store = Store::open_with(&config.database.0, &config.database.1).await?;
         let state = assemble(&config, &context, &material, store, &public_url)?;
         let facts = Facts {
             listen: format!("http://{listen}"),

@@ -21,4 +21,6 @@ pub mod secret;
 pub mod sessions;
 pub mod store;
 #[cfg(test)]
+extern crate self as postern_account_center;
+#[cfg(test)]
 mod testing;

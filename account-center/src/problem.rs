@@ -304,8 +304,8 @@ impl std::error::Error for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let mut problem = match error {
-            StoreError::Overloaded => Self::new(Code::Busy).retry_after(1),
             StoreError::LeaseLost => Self::new(Code::RequestInFlight).retry_after(1),
+            ref error if error.may_pass() => Self::new(Code::Busy).retry_after(1),
             _ => Self::new(Code::Internal),
         };
         problem.cause = Some(Cause::Store(error));

@@ -1,4 +1,10 @@
-//! For tests: an outside party that answers what the test says.
+//! For tests: an outside party that answers what the test says, and a database.
+
+#[path = "../tests/common/database.rs"]
+#[allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
+mod database;
+
+pub(crate) use database::TestDatabase;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -292,6 +292,36 @@ fn keys_made_and_signed_offline_make_a_production_server() {
         .unwrap();
     assert!(checked.status.success(), "{}", text(&checked));
 
+    // Production does not migrate by itself: that is done once, before a release starts anywhere.
+    let operate = |words: &[&str]| {
+        let mut command = binary();
+        command.args(words).arg("--config").arg(&file);
+        command.output().unwrap()
+    };
+    let mut serve = binary();
+    serve
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(&file)
+        .arg("--data-dir")
+        .arg(folder.path().join("data"));
+    let refused = serve.output().unwrap();
+    assert!(!refused.status.success());
+    assert!(
+        text(&refused).contains("postern-account-center migrate"),
+        "{}",
+        text(&refused)
+    );
+    let behind = operate(&["migrate", "--check"]);
+    assert!(!behind.status.success() && text(&behind).contains("0001 initial"));
+    let migrated = operate(&["migrate"]);
+    assert!(
+        migrated.status.success() && text(&migrated).contains("applied: 0001 initial"),
+        "{}",
+        text(&migrated)
+    );
+    assert!(operate(&["migrate", "--check"]).status.success());
+    assert!(text(&operate(&["migrate"])).contains("up to date"));
+
     let process = Process::start(folder.path(), &["--config", file.to_str().unwrap()]);
     let root = VerifyingKey::from_sec1(
         &base64url::decode(process.facts["root_key"].as_str().unwrap()).unwrap(),

@@ -185,7 +185,8 @@ async fn the_key_list_is_signed_by_the_root_and_good_for_this_issuer() {
         .get(&format!("/v1/apps/{APP}/login-options"))
         .await
         .json();
-    let root_file = std::fs::read_to_string(server.folder.path().join("data/root-key")).unwrap();
+    let root_file =
+        std::fs::read_to_string(server.database.folder.path().join("data/root-key")).unwrap();
     let pkcs8 = base64url::decode(root_file.split_whitespace().last().unwrap()).unwrap();
     let pair = ring::signature::EcdsaKeyPair::from_pkcs8(
         &ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING,

@@ -7,6 +7,7 @@ mod actions;
 mod device;
 mod facts;
 mod player;
+pub mod postgres;
 pub mod scenario;
 mod servers;
 mod simulator;

@@ -139,7 +139,7 @@ done
 kill -s KILL "$0"
 "#;
 
-fn guard(server: &Child) -> Result<Child> {
+pub(crate) fn guard(server: &Child) -> Result<Child> {
     Command::new("sh")
         .args(["-c", GUARD_PROGRAM, &server.id().to_string()])
         .stdin(Stdio::piped())

@@ -13,6 +13,7 @@ mod audit;
 mod bindings;
 mod count;
 mod demo;
+mod postgres;
 mod process;
 mod programs;
 mod repo;

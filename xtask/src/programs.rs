@@ -57,6 +57,7 @@ pub(crate) fn run<'a>(
     report: &Report,
     name: &str,
     programs: impl Iterator<Item = &'a TestProgram>,
+    variables: &[(&str, &str)],
     log: &Path,
 ) -> Result<Count> {
     // Of our own, so that what a killed test leaves behind is found and removed by the next run.
@@ -73,7 +74,8 @@ pub(crate) fn run<'a>(
             .env("CARGO_MANIFEST_DIR", &program.folder)
             .env("TMPDIR", &temporary)
             .env("POSTERN_BIN_DIR", repo::target().join("debug"))
-            .env("RUST_BACKTRACE", "1");
+            .env("RUST_BACKTRACE", "1")
+            .envs(variables.iter().copied());
         let count = counted(&mut command, log, report, name)?;
         // A target without a test is fine among others; that a suite has some is looked at by its caller.
         sum = sum + count;

@@ -1,5 +1,7 @@
 //! `cargo xtask setup`: what the tests need, installed on Debian, named elsewhere.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::apt::{self, Root};
@@ -24,10 +26,21 @@ pub(crate) enum Tool {
     Kotlin,
     /// Swift 6: the Swift package.
     Swift,
+    /// A PostgreSQL server's programs, and a way from root to its user.
+    Postgres,
+    /// Patroni and etcd: the fail-over of a PostgreSQL cluster.
+    Patroni,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 4] = [Self::Cc, Self::Rust, Self::Kotlin, Self::Swift];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Cc,
+        Self::Rust,
+        Self::Kotlin,
+        Self::Swift,
+        Self::Postgres,
+        Self::Patroni,
+    ];
 
     /// What is there (a text for people), or what is missing.
     fn look(self) -> std::result::Result<String, String> {
@@ -54,6 +67,16 @@ impl Tool {
                     first_line("mvn", &["--batch-mode", "--version"])?
                 ))
             }
+            Self::Postgres => {
+                first_line("setpriv", &["--version"])?;
+                let server = postgres_server().ok_or("there is no PostgreSQL server here")?;
+                first_line_of(&server.to_string_lossy(), &["--version"])
+            }
+            Self::Patroni => Ok(format!(
+                "{}; {}",
+                first_line("patroni", &["--version"])?,
+                first_line("etcd", &["--version"])?
+            )),
             Self::Swift => Swift::find()
                 .ok_or("no Swift 6 on PATH and no chroot of ours".to_owned())
                 .and_then(|swift| swift.version().map_err(|error| error.to_string())),
@@ -68,6 +91,10 @@ impl Tool {
             Self::Kotlin => {
                 "install a JDK 17 or later and Maven 3.8 or later (Debian: default-jdk-headless maven)"
             }
+            Self::Postgres => {
+                "install a PostgreSQL server, 13 or later, and util-linux (Debian: postgresql util-linux)"
+            }
+            Self::Patroni => "install Patroni and etcd (Debian: patroni etcd-server)",
             Self::Swift => {
                 "install Swift 6 (swift.org/install) so that `swift` is on PATH; on Debian run this as root or with sudo that asks for no password"
             }
@@ -85,6 +112,8 @@ impl Tool {
             ])),
             Self::Kotlin => apt::install(root, &["default-jdk-headless", "maven"]),
             Self::Swift => swift::install(root),
+            Self::Postgres => apt::install(root, &["postgresql", "util-linux"]),
+            Self::Patroni => apt::install(root, &["patroni", "etcd-server"]),
         }
     }
 
@@ -140,10 +169,33 @@ pub(crate) fn ensure(tool: Tool) -> Result<()> {
     Ok(())
 }
 
+/// Where Debian has the newest server, or the one on PATH.
+fn postgres_server() -> Option<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            let server = entry.path().join("bin/postgres");
+            server.exists().then_some((version, server))
+        })
+        .collect();
+    found.sort();
+    found
+        .pop()
+        .map(|(_, server)| server)
+        .or_else(|| process::on_path("postgres").then(|| PathBuf::from("postgres")))
+}
+
 fn first_line(program: &str, words: &[&str]) -> std::result::Result<String, String> {
     if !process::on_path(program) {
         return Err(format!("there is no {program} on PATH"));
     }
+    first_line_of(program, words)
+}
+
+fn first_line_of(program: &str, words: &[&str]) -> std::result::Result<String, String> {
     let said =
         process::capture(Command::new(program).args(words)).map_err(|error| error.to_string())?;
     Ok(without_escapes(said.lines().next().unwrap_or_default()))

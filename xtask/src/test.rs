@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::count::{self, Count};
+use crate::postgres::Postgres;
 use crate::programs::{self, TestProgram, cargo};
 use crate::report::{self, Report, SuiteResult};
 use crate::setup::Tool;
@@ -45,6 +46,10 @@ enum Suite {
     Rust,
     /// Unit and integration tests of the account center, on `SQLite`
     AccountCenter,
+    /// The same tests, on `SQLite` with each transaction run again after a collision (40001)
+    Collisions,
+    /// The same tests, on `PostgreSQL`, and again with the collisions
+    Postgres,
     /// Scenarios and faults through the Rust SDK against running servers
     E2e,
     /// The Kotlin package: facade, traps, scenarios
@@ -62,11 +67,13 @@ enum Suite {
 }
 
 impl Suite {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Fmt,
         Self::Clippy,
         Self::Rust,
         Self::AccountCenter,
+        Self::Collisions,
+        Self::Postgres,
         Self::E2e,
         Self::Kotlin,
         Self::Android,
@@ -82,6 +89,8 @@ impl Suite {
             Self::Clippy => "clippy",
             Self::Rust => "rust",
             Self::AccountCenter => "account-center",
+            Self::Collisions => "collisions",
+            Self::Postgres => "postgres",
             Self::E2e => "e2e",
             Self::Kotlin => "kotlin",
             Self::Android => "android",
@@ -94,7 +103,10 @@ impl Suite {
 
     /// Whether it runs test programs that cargo has to build.
     const fn has_programs(self) -> bool {
-        matches!(self, Self::Rust | Self::AccountCenter | Self::E2e)
+        matches!(
+            self,
+            Self::Rust | Self::AccountCenter | Self::Collisions | Self::Postgres | Self::E2e
+        )
     }
 
     /// Whether it needs built servers or the library.
@@ -102,14 +114,18 @@ impl Suite {
         self.has_programs() || !matches!(self, Self::Fmt | Self::Clippy)
     }
 
-    /// Which test programs are its own.
+    /// Which test programs it runs.
     fn takes(self, program: &TestProgram) -> bool {
-        let suite = match program.package.as_str() {
-            "postern-account-center" => Self::AccountCenter,
-            "postern-tests" if program.integration => Self::E2e,
-            _ => Self::Rust,
-        };
-        suite == self
+        match program.package.as_str() {
+            "postern-account-center" => {
+                matches!(
+                    self,
+                    Self::AccountCenter | Self::Collisions | Self::Postgres
+                )
+            }
+            "postern-tests" if program.integration => self == Self::E2e,
+            _ => self == Self::Rust,
+        }
     }
 }
 
@@ -169,12 +185,7 @@ fn cargo_lane(report: &Report, wanted: &[Suite], built: &Sender<bool>) {
         for suite in wanted.iter().filter(|suite| suite.has_programs()) {
             match &programs {
                 Some(programs) => report.suite(suite.name(), |log| {
-                    let own = programs.iter().filter(|program| suite.takes(program));
-                    let mut count = programs::run(report, suite.name(), own, log)?;
-                    if *suite == Suite::Rust {
-                        count = count + programs::run_doc_tests(report, log)?;
-                    }
-                    Ok(count.judged(true))
+                    Ok(run_programs(report, *suite, programs, log)?.judged(true))
                 }),
                 None => not_built(report, *suite),
             }
@@ -204,6 +215,40 @@ fn cargo_lane(report: &Report, wanted: &[Suite], built: &Sender<bool>) {
             ];
             tool(report, "clippy", &mut cargo(&words), log)
         });
+    }
+}
+
+/// Installs what a suite needs; where that cannot be, the suite is skipped.
+fn missing(report: &Report, suite: Suite, tool: Tool) -> Option<Count> {
+    let error = setup::ensure(tool).err()?;
+    report.say(&format!("{}: SKIPPED: {error}", suite.name()));
+    Some(Count::ONE_SKIPPED)
+}
+
+/// Runs the suite's test programs, with what they are to be run on.
+fn run_programs(
+    report: &Report,
+    suite: Suite,
+    programs: &[TestProgram],
+    log: &Path,
+) -> Result<Count> {
+    let run = |variables: &[(&str, &str)]| {
+        let own = programs.iter().filter(|program| suite.takes(program));
+        programs::run(report, suite.name(), own, variables, log)
+    };
+    let collide = ("POSTERN_TEST_COLLIDE", "1");
+    match suite {
+        Suite::Rust => Ok(run(&[])? + programs::run_doc_tests(report, log)?),
+        Suite::Collisions => run(&[collide]),
+        Suite::Postgres => {
+            if let Some(skipped) = missing(report, suite, Tool::Postgres) {
+                return Ok(skipped);
+            }
+            let server = Postgres::start(log)?;
+            let postgres = ("POSTERN_TEST_POSTGRES", server.url());
+            Ok(run(&[postgres])? + run(&[postgres, collide])?)
+        }
+        _ => run(&[]),
     }
 }
 

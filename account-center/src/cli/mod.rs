@@ -1,5 +1,6 @@
-//! The command line: `serve`, `check-config`, `make-keys`, `sign-keys`, `openapi`.
+//! The command line: `serve`, `migrate`, `check-config`, `make-keys`, `sign-keys`, `openapi`.
 
+mod database;
 mod keys;
 mod serve;
 
@@ -26,6 +27,14 @@ pub struct Cli {
 enum Command {
     /// Serve. Without --config: a development set-up on loopback that needs nothing else.
     Serve(ServeArguments),
+    /// Bring the database's schema up to date. In production this is done before a new release starts; the release before goes on working beside it.
+    Migrate {
+        #[command(flatten)]
+        database: database::DatabaseArguments,
+        /// Change nothing; fail where something is to be done.
+        #[arg(long)]
+        check: bool,
+    },
     /// Say what is wrong with the settings, all of it, and what to write instead.
     CheckConfig {
         /// The settings (TOML).
@@ -75,6 +84,10 @@ pub async fn run(cli: Cli, output: &mut (dyn Write + Send)) -> ExitCode {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let result = match cli.command {
         Command::Serve(arguments) => serve::serve(arguments, &environment).await,
+        Command::Migrate { database, check } => match database.settings(&environment) {
+            Ok(config) => database::migrate(&config, check, output).await,
+            Err(failure) => Err(failure),
+        },
         Command::CheckConfig { config } => check(&config, &environment, output),
         Command::MakeKeys { out } => keys::make_keys(&out, &Context::system(), output),
         Command::SignKeys(arguments) => keys::sign_keys(&arguments, &Context::system(), output),

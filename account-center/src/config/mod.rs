@@ -25,7 +25,7 @@ use crate::providers::AppKind;
 use crate::providers::alipay::AlipayKeys;
 use crate::secret::SecretText;
 use crate::sessions::Lifetimes;
-use crate::store::Database;
+use crate::store::{Database, Options};
 
 pub use reader::{Fault, Report};
 
@@ -102,9 +102,9 @@ pub struct Config {
     pub apps: BTreeMap<String, AppSettings>,
 }
 
-/// Where the data is. Debug shows no URL: it may hold a password.
+/// Where the data is and how it is used. Debug shows no URL: it may hold a password.
 #[derive(Clone)]
-pub struct DatabaseSettings(pub Database);
+pub struct DatabaseSettings(pub Database, pub Options);
 
 impl fmt::Debug for DatabaseSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::{Config, Report, development as dev};
+use crate::store::Database;
 
 /// Adds a fault for everything that has no place in production.
 pub(super) fn check(config: &Config, report: &Report) {
@@ -21,6 +22,15 @@ pub(super) fn check(config: &Config, report: &Report) {
             "is missing",
             "Write [keys] with the files that make-keys and sign-keys made.",
         );
+    }
+    if let Database::Postgres(addresses) = &config.database.0 {
+        for host in addresses.unproved_hosts() {
+            report.fault(
+                "database.url",
+                format!("reaches {host} over the network without proof that it is the database"),
+                "Add ?sslmode=verify-full&sslrootcert=/path/of/ca.pem to the URL.",
+            );
+        }
     }
     for (name, party, simulator) in [
         ("sms", &config.sms, dev::SMS_KEY),

@@ -18,7 +18,7 @@ use super::{
 use crate::login::wire::{PasswordRules, Text};
 use crate::secret::SecretText;
 use crate::sessions::Lifetimes;
-use crate::store::Database;
+use crate::store::{Addresses, Database, Options};
 
 const DAY: u64 = 24 * 3600;
 
@@ -121,7 +121,7 @@ pub(super) fn read(
         stop_limit,
         log_format,
         log_filter,
-        database: DatabaseSettings(database?),
+        database: database?,
         keys,
         audience,
         lifetimes,
@@ -233,7 +233,7 @@ fn database(
     mut section: Section<'_>,
     data_dir: Option<&Path>,
     development: bool,
-) -> Option<Database> {
+) -> Option<DatabaseSettings> {
     let given = section.has("url") || section.has("url_file");
     let text = section.secret("url");
     let database = match text.as_ref().map(SecretText::expose) {
@@ -251,8 +251,28 @@ fn database(
             None
         }
     };
+    let migrate = section.parsed("migrate_at_start", "yes", |text| match text {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    });
+    let options = Options {
+        migrate: migrate.unwrap_or(development),
+        connections: u32::try_from(section.number("connections", 32, 1..=1000)).unwrap_or(32),
+        acquire_limit: Duration::from_millis(section.number(
+            "acquire_milliseconds",
+            3000,
+            100..=20_000,
+        )),
+        statement_limit: Duration::from_millis(section.number(
+            "statement_milliseconds",
+            5000,
+            100..=20_000,
+        )),
+        ..Options::default()
+    };
     section.end();
-    database
+    Some(DatabaseSettings(database?, options))
 }
 
 fn database_of(text: &str) -> Option<Database> {
@@ -261,9 +281,7 @@ fn database_of(text: &str) -> Option<Database> {
         return (!path.is_empty() && !path.contains('?'))
             .then(|| Database::Sqlite(PathBuf::from(path)));
     }
-    let url = Url::parse(text).ok()?;
-    (matches!(url.scheme(), "postgres" | "postgresql") && url.has_host())
-        .then_some(Database::Postgres(url))
+    Addresses::parse(text).map(Database::Postgres)
 }
 
 fn keys(mut section: Section<'_>, development: bool) -> Option<KeySettings> {

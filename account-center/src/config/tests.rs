@@ -42,7 +42,10 @@ fn example() -> (tempfile::TempDir, String) {
             "alipay-public-key",
             include_str!("../providers/alipay/fixtures/public-key"),
         ),
-        ("database-url", "postgres://u:p@db/postern"),
+        (
+            "database-url",
+            "postgres://u:p@db1,db2:5433/postern?sslmode=verify-full",
+        ),
     ] {
         std::fs::write(folder.path().join(name), content).unwrap();
     }
@@ -166,6 +169,25 @@ fn production_needs_what_development_makes_up() {
             "{key} is not among {found:?}"
         );
     }
+}
+
+#[test]
+fn production_refuses_a_database_over_the_network_that_does_not_prove_itself() {
+    let (folder, text) = example();
+    let write = |url: &str| {
+        let file = folder.path().join("database-url");
+        std::fs::write(file, url).unwrap();
+        keys(&text)
+    };
+    for bare in [
+        "postgres://u:p@db/postern",
+        "postgres://u:p@db/postern?sslmode=require",
+        "postgres://u:p@localhost,db/postern",
+    ] {
+        assert_eq!(write(bare), ["database.url"], "{bare}");
+    }
+    assert!(write("postgres://u:p@db/postern?sslmode=verify-full").is_empty());
+    assert!(write("postgres://u:p@localhost/postern").is_empty());
 }
 
 #[test]
@@ -396,7 +418,7 @@ fn debug_of_the_settings_shows_no_secret() {
     }
     std::fs::write(
         folder.path().join("database-url"),
-        "postgres://u:hidden-value@db/postern",
+        "postgres://u:hidden-value@db/postern?sslmode=verify-full",
     )
     .unwrap();
     let config = Config::read(Some(&text), &home(), &Overrides::default()).unwrap();

@@ -1,12 +1,13 @@
 #![allow(clippy::unwrap_used)]
-//! Sessions over an SQLite file.
+//! Sessions over a database.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
 
 use super::*;
 use crate::context::{Clock, SystemRandomness};
-use crate::store::{Database, StoreError};
+use crate::store::StoreError;
+use crate::testing::TestDatabase;
 
 struct TestClock(Mutex<i64>);
 
@@ -17,9 +18,9 @@ impl Clock for TestClock {
 }
 
 struct Bench {
-    _folder: tempfile::TempDir,
     clock: Arc<TestClock>,
     store: Store,
+    _database: TestDatabase,
     sessions: Sessions,
 }
 
@@ -29,12 +30,10 @@ fn device(text: u8) -> Thumbprint {
 
 impl Bench {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::new().await;
         let clock = Arc::new(TestClock(Mutex::new(1_800_000_000)));
         let context = Context::new(clock.clone(), Arc::new(SystemRandomness));
-        let store = Store::open(&Database::Sqlite(folder.path().join("postern.db")))
-            .await
-            .unwrap();
+        let store = database.store().await;
         store
             .write(|tx| {
                 Box::pin(async move {
@@ -60,7 +59,7 @@ impl Bench {
             Lifetimes::default(),
         );
         Self {
-            _folder: folder,
+            _database: database,
             clock,
             store,
             sessions,

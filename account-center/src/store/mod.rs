@@ -1,10 +1,16 @@
 //! The database: pools, transactions with retry, migrations, and all SQL, one file per group of tables.
 //!
 //! `write` and `read` run a closure that does database work only and may be run again, so it has no other effects. On SQLite all writes go through
-//! one writer (`writer.rs`), which commits those that arrive together as one group.
+//! one writer (`writer.rs`), which commits those that arrive together as one group. On PostgreSQL (`postgres.rs`) each is a serializable transaction.
+//!
+//! What is run again, and what is not: a transaction that lost against another (40001, 40P01, a unique violation it let through), and one whose connection was lost
+//! before COMMIT was sent. Where COMMIT was sent and no answer came, nobody here knows what became of it, so it is `OutcomeUnknown` (503 to the client): the
+//! repetition with the same Idempotency-Key gets the stored reply if it was kept, and does the work if it was not.
 
 pub mod error;
-mod migrations;
+pub mod migrations;
+mod postgres;
+mod sqlite;
 mod writer;
 
 // One file per group of tables.
@@ -18,32 +24,61 @@ pub mod provider_requests;
 pub mod replies;
 pub mod sessions;
 
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
-use std::str::FromStr;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyPool, ConnectOptions as _, Executor as _};
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _};
 
 pub use error::{Failure, StoreError};
+pub use migrations::SchemaState;
+pub use postgres::Addresses;
+use postgres::{Keep, Postgres};
 use writer::Writer;
 
 /// A transaction under way: what the closures of `write` and `read` execute on (`sqlx::query(…).execute(&mut *tx)`). Never begin or commit on it.
-pub type Tx = sqlx::AnyConnection;
+pub type Tx = AnyConnection;
 
-/// How often a transaction is run before its failure is final.
-const ATTEMPTS: u32 = 8;
+/// How long a transaction that collides is run again before its collisions are final: a crowd at one row gets through one by one.
+const COLLIDING: Duration = Duration::from_secs(10);
 
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
     /// An SQLite file; made if missing.
     Sqlite(std::path::PathBuf),
-    /// `postgres://…`. The URL may hold a password.
-    Postgres(url::Url),
+    /// `postgres://…`, one host or several.
+    Postgres(Addresses),
+}
+
+/// How the database is used.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bring the schema up to date. Otherwise a schema that lacks something is refused.
+    pub migrate: bool,
+    /// PostgreSQL: connections at most.
+    pub connections: u32,
+    /// PostgreSQL: how long a transaction waits for a connection, also while the database is away; then `Overloaded`.
+    pub acquire_limit: Duration,
+    /// PostgreSQL: how long a statement may take.
+    pub statement_limit: Duration,
+    /// For tests: each transaction is run, undone as if another had been in the way (40001), and run again.
+    #[doc(hidden)]
+    pub collide_once: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            migrate: true,
+            connections: 32,
+            acquire_limit: Duration::from_secs(3),
+            statement_limit: Duration::from_secs(5),
+            collide_once: false,
+        }
+    }
 }
 
 /// The store: cheap to clone.
@@ -53,8 +88,13 @@ pub struct Store {
 }
 
 struct Inner {
-    pool: AnyPool,
-    writer: Option<Writer>,
+    engine: Engine,
+    options: Options,
+}
+
+enum Engine {
+    Sqlite { writer: Writer, reading: AnyPool },
+    Postgres(Postgres),
 }
 
 impl std::fmt::Debug for Store {
@@ -66,73 +106,57 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        match database {
-            Database::Sqlite(path) => Self::open_sqlite(path).await,
-            Database::Postgres(url) => Self::open_postgres(url).await,
-        }
+        Self::open_with(database, &Options::default()).await
     }
 
-    async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
-        let url = sqlite_url(path)?;
-        // Before SQLite makes it readable for everybody; its journal gets the same permissions.
-        std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| StoreError::Database(error.into()))?;
-        let mut writing = open_writing(&url).await?;
-        migrations::migrator()
-            .run(&mut writing)
-            .await
-            .map_err(|error| StoreError::Migration(Box::new(error)))?;
-        let readers = std::thread::available_parallelism()
-            .map_or(2, usize::from)
-            .clamp(2, 8);
-        let pool = AnyPoolOptions::new()
-            .max_connections(u32::try_from(readers).unwrap_or(2))
-            .acquire_timeout(Duration::from_secs(5))
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    for pragma in [
-                        "PRAGMA busy_timeout = 5000",
-                        "PRAGMA foreign_keys = ON",
-                        "PRAGMA query_only = ON",
-                    ] {
-                        connection.execute(pragma).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .connect_with(quiet(AnyConnectOptions::from_str(&url)?))
-            .await?;
+    /// Opens the database as `options` say.
+    pub async fn open_with(database: &Database, options: &Options) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let engine = match database {
+            Database::Sqlite(path) => {
+                let mut opened = sqlite::open(path).await?;
+                prepare(&mut opened.writing, options).await?;
+                Engine::Sqlite {
+                    writer: Writer::start(opened.writing, opened.url),
+                    reading: opened.reading,
+                }
+            }
+            Database::Postgres(addresses) => {
+                let postgres = Postgres::open(addresses, options).await?;
+                prepare(&mut *postgres.pool().acquire().await?, options).await?;
+                Engine::Postgres(postgres)
+            }
+        };
         Ok(Self {
             inner: Arc::new(Inner {
-                pool,
-                writer: Some(Writer::start(writing, url)),
+                engine,
+                options: options.clone(),
             }),
         })
     }
 
-    async fn open_postgres(url: &url::Url) -> Result<Self, StoreError> {
-        let pool = AnyPoolOptions::new()
-            .max_connections(32)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(quiet(AnyConnectOptions::from_str(url.as_str())?))
-            .await?;
-        migrations::migrator()
-            .run(&pool)
-            .await
-            .map_err(|error| StoreError::Migration(Box::new(error)))?;
-        Ok(Self {
-            inner: Arc::new(Inner { pool, writer: None }),
-        })
+    /// How a database's schema compares with this program's. Changes nothing.
+    pub async fn schema_state(database: &Database) -> Result<SchemaState, StoreError> {
+        sqlx::any::install_default_drivers();
+        match database {
+            Database::Sqlite(path) if !path.exists() => Ok(migrations::of_nothing()),
+            Database::Sqlite(path) => {
+                let url = format!("{}?mode=ro", sqlite::url_of(path)?);
+                let mut connection = quiet(url.parse()?).connect().await?;
+                migrations::state(&mut connection).await
+            }
+            Database::Postgres(addresses) => {
+                let postgres = Postgres::open(addresses, &Options::default()).await?;
+                let state = migrations::state(&mut *postgres.pool().acquire().await?).await;
+                postgres.close().await;
+                state
+            }
+        }
     }
 
     /// Runs `work` in a writing transaction and returns once it is committed. An error of `work` undoes all it did. It is run again after a serialization
-    /// failure, and after a unique violation that it lets through: the row that another wrote first is there then, and is a reason to look again (W7).
-    /// Dropping the returned future does not undo anything that is under way.
+    /// failure, after a unique violation that it lets through (the row that another wrote first is there then, and is a reason to look again: W7), and where the
+    /// connection was lost before COMMIT was sent. Dropping the returned future does not undo anything that is under way.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
@@ -140,40 +164,23 @@ impl Store {
         E: Failure,
     {
         let work = Arc::new(work);
-        let mut attempt = 1;
+        let mut patience = Patience::of(&self.inner.options);
         loop {
-            let result = match &self.inner.writer {
-                Some(writer) => writer.run(Arc::clone(&work)).await,
-                None => self.write_alone(&*work).await,
+            let collide = patience.collides();
+            let result = match &self.inner.engine {
+                Engine::Sqlite { writer, .. } => writer.run(Arc::clone(&work), collide).await,
+                Engine::Postgres(postgres) => {
+                    let keep = if collide { Keep::Collide } else { Keep::Commit };
+                    postgres
+                        .transact("BEGIN ISOLATION LEVEL SERIALIZABLE", keep, &*work)
+                        .await
+                }
             };
             match result {
-                Err(error)
-                    if attempt < ATTEMPTS
-                        && error.store_error().is_some_and(StoreError::is_transient) =>
-                {
-                    tokio::time::sleep(pause(attempt)).await;
-                    attempt += 1;
-                }
+                Err(error) if patience.goes_on_after(&error) => patience.wait().await,
                 other => return other,
             }
         }
-    }
-
-    /// PostgreSQL: each write is a transaction of its own, serializable, on a connection of its own.
-    async fn write_alone<T, E, F>(&self, work: &F) -> Result<T, E>
-    where
-        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
-        E: Failure,
-    {
-        let mut tx = self
-            .inner
-            .pool
-            .begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
-            .await
-            .map_err(StoreError::from)?;
-        let value = work(&mut tx).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(value)
     }
 
     /// Runs `work` on one consistent picture of the database, read only.
@@ -182,33 +189,23 @@ impl Store {
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
         E: Failure,
     {
-        let begin = if self.inner.writer.is_some() {
-            "BEGIN"
-        } else {
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        };
-        let mut attempt = 1;
+        let mut patience = Patience::of(&self.inner.options);
         loop {
-            let result = async {
-                let mut tx = self
-                    .inner
-                    .pool
-                    .begin_with(begin)
-                    .await
-                    .map_err(StoreError::from)?;
-                let value = work(&mut tx).await?;
-                tx.rollback().await.map_err(StoreError::from)?;
-                Ok(value)
-            }
-            .await;
-            match result {
-                Err::<T, E>(error)
-                    if attempt < ATTEMPTS
-                        && error.store_error().is_some_and(StoreError::is_transient) =>
-                {
-                    tokio::time::sleep(pause(attempt)).await;
-                    attempt += 1;
+            let collide = patience.collides();
+            let result = match &self.inner.engine {
+                Engine::Sqlite { reading, .. } => read_sqlite(reading, collide, &work).await,
+                Engine::Postgres(postgres) => {
+                    let keep = if collide {
+                        Keep::Collide
+                    } else {
+                        Keep::Nothing
+                    };
+                    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                    postgres.transact(begin, keep, &work).await
                 }
+            };
+            match result {
+                Err(error) if patience.goes_on_after(&error) => patience.wait().await,
                 other => return other,
             }
         }
@@ -234,51 +231,89 @@ impl Store {
 
     /// Lets writes under way finish, then closes every connection.
     pub async fn close(&self) {
-        if let Some(writer) = &self.inner.writer {
-            writer.close().await;
+        match &self.inner.engine {
+            Engine::Sqlite { writer, reading } => {
+                writer.close().await;
+                reading.close().await;
+            }
+            Engine::Postgres(postgres) => postgres.close().await,
         }
-        self.inner.pool.close().await;
     }
 }
 
-/// SQLite's one writing connection: durable at each COMMIT, with foreign keys.
-async fn open_writing(url: &str) -> Result<sqlx::AnyConnection, sqlx::Error> {
-    let mut writing = quiet(AnyConnectOptions::from_str(&format!("{url}?mode=rwc"))?)
-        .connect()
-        .await?;
-    for pragma in [
-        "PRAGMA busy_timeout = 5000",
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = FULL",
-        "PRAGMA foreign_keys = ON",
-    ] {
-        writing.execute(pragma).await?;
+/// Migrates, or looks whether that was done.
+async fn prepare(connection: &mut AnyConnection, options: &Options) -> Result<(), StoreError> {
+    if options.migrate {
+        return migrations::run(connection).await;
     }
-    Ok(writing)
+    match migrations::state(connection).await?.pending.len() {
+        0 => Ok(()),
+        pending => Err(StoreError::SchemaBehind(pending)),
+    }
+}
+
+async fn read_sqlite<T, E, F>(pool: &AnyPool, collide: bool, work: &F) -> Result<T, E>
+where
+    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
+    E: Failure,
+{
+    let mut tx = pool.begin_with("BEGIN").await.map_err(StoreError::from)?;
+    let value = work(&mut tx).await?;
+    tx.rollback().await.map_err(StoreError::from)?;
+    if collide {
+        return Err(injected_collision().into());
+    }
+    Ok(value)
+}
+
+/// How long one call goes on trying.
+struct Patience {
+    began: Instant,
+    limit: Duration,
+    attempt: u32,
+    collide: bool,
+}
+
+impl Patience {
+    fn of(options: &Options) -> Self {
+        Self {
+            began: Instant::now(),
+            limit: options.acquire_limit,
+            attempt: 1,
+            collide: options.collide_once,
+        }
+    }
+
+    /// Whether this attempt is to collide; once.
+    fn collides(&mut self) -> bool {
+        std::mem::take(&mut self.collide)
+    }
+
+    fn goes_on_after(&self, error: &impl Failure) -> bool {
+        error.store_error().is_some_and(|error| {
+            (error.is_collision() && self.began.elapsed() < COLLIDING)
+                || (error.is_lost() && self.began.elapsed() < self.limit)
+        })
+    }
+
+    /// 2, 4, 8, … milliseconds, the other transaction is short; between half and the whole of it, so that those who collided do not collide again.
+    async fn wait(&mut self) {
+        let longest = 1_u64 << (self.attempt + 1).min(7);
+        let chance = std::hash::RandomState::new().build_hasher().finish();
+        let micros = longest * 500 + chance % (longest * 500);
+        self.attempt += 1;
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+}
+
+/// What a test's collision looks like.
+fn injected_collision() -> StoreError {
+    StoreError::Serialization(sqlx::Error::Protocol("a collision, injected".to_owned()))
 }
 
 /// Statements are not logged: their bound values are people's data.
 fn quiet(options: AnyConnectOptions) -> AnyConnectOptions {
     options.disable_statement_logging()
-}
-
-fn sqlite_url(path: &Path) -> Result<String, StoreError> {
-    let path = path.to_str().ok_or(StoreError::Path)?;
-    let mut encoded = String::from("sqlite://");
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            use std::fmt::Write as _;
-            write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail");
-        }
-    }
-    Ok(encoded)
-}
-
-/// 2, 4, 8, … milliseconds: the other transaction is short.
-fn pause(attempt: u32) -> Duration {
-    Duration::from_millis(1 << attempt.min(7))
 }
 
 #[cfg(test)]

@@ -1,18 +1,25 @@
 #![allow(clippy::unwrap_used)]
-//! The store over an SQLite file.
+//! The store: on the run's database, and what only SQLite's writer does on a file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::context::Timestamp;
+use crate::testing::TestDatabase;
 
-async fn store() -> (tempfile::TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Database::Sqlite(folder.path().join("a folder? #1.db")))
-        .await
-        .unwrap();
-    (folder, store)
+/// A file, and each write run once.
+async fn sqlite() -> (TestDatabase, Store) {
+    let database = TestDatabase::sqlite();
+    let store = Store::open(database.database()).await.unwrap();
+    (database, store)
+}
+
+/// The run's database, and each write run once: these tests count runs.
+async fn store() -> (TestDatabase, Store) {
+    let database = TestDatabase::new().await;
+    let store = Store::open(database.database()).await.unwrap();
+    (database, store)
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -20,22 +27,12 @@ fn at(millis: i64) -> Timestamp {
 }
 
 async fn count(store: &Store) -> i64 {
-    store
-        .read(|tx| {
-            Box::pin(async move {
-                let row = sqlx::query("SELECT COUNT(*) FROM used_proofs")
-                    .fetch_one(tx)
-                    .await?;
-                Ok::<_, StoreError>(sqlx::Row::try_get(&row, 0)?)
-            })
-        })
-        .await
-        .unwrap()
+    number(store, "SELECT COUNT(*) FROM used_proofs").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_writes_are_grouped_and_a_failing_one_harms_no_other() {
-    let (_folder, store) = store().await;
+    let (_folder, store) = sqlite().await;
     let writes = (0..100).map(|n| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -119,7 +116,7 @@ async fn one_group(store: &Store, poison: &'static str) -> Vec<Result<(), StoreE
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_commit_fails_the_whole_group_and_keeps_nothing_of_it() {
-    let (_folder, store) = store().await;
+    let (_folder, store) = sqlite().await;
     // A foreign key checked at COMMIT: the statement itself succeeds.
     let results = one_group(
         &store,
@@ -145,7 +142,7 @@ async fn a_failed_commit_fails_the_whole_group_and_keeps_nothing_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_sqlite_undid_by_itself_fails_the_whole_group() {
-    let (_folder, store) = store().await;
+    let (_folder, store) = sqlite().await;
     // What a full disk does to a transaction.
     let results = one_group(&store, "ROLLBACK").await;
     assert!(results.iter().all(Result::is_err), "{results:?}");
@@ -203,7 +200,7 @@ async fn w7_a_unique_violation_is_a_reason_to_look_again() {
 
 #[tokio::test]
 async fn sqlite_is_durable_and_checks_foreign_keys() {
-    let (_folder, store) = store().await;
+    let (_folder, store) = sqlite().await;
     let settings = store
         .write(|tx| {
             Box::pin(async move {
@@ -241,9 +238,8 @@ async fn sqlite_is_durable_and_checks_foreign_keys() {
 
 #[tokio::test]
 async fn what_was_answered_is_there_after_the_store_is_opened_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::Sqlite(folder.path().join("postern.db"));
-    let store = Store::open(&database).await.unwrap();
+    let database = TestDatabase::new().await;
+    let store = Store::open(database.database()).await.unwrap();
     assert!(
         store
             .write(|tx| Box::pin(async move { proofs::spend(tx, "p", at(1)).await }))
@@ -257,7 +253,7 @@ async fn what_was_answered_is_there_after_the_store_is_opened_again() {
             .await,
         Err(StoreError::Closed)
     ));
-    let store = Store::open(&database).await.unwrap();
+    let store = Store::open(database.database()).await.unwrap();
     assert!(
         !store
             .write(|tx| Box::pin(async move { proofs::spend(tx, "p", at(1)).await }))
@@ -282,4 +278,204 @@ async fn housekeeping_deletes_expired_rows_in_batches_and_leaves_the_others() {
         .unwrap();
     assert_eq!(housekeeping::sweep(&store, at(2000)).await.unwrap(), 1203);
     assert_eq!(count(&store).await, 1);
+}
+
+#[tokio::test]
+async fn a_path_of_any_form_is_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("what? #1 100%.db");
+    let store = Store::open(&Database::Sqlite(path.clone())).await.unwrap();
+    store.close().await;
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn e40001_each_transaction_is_run_again_after_a_collision_and_its_first_run_leaves_nothing() {
+    let database = TestDatabase::new().await;
+    let options = Options {
+        collide_once: true,
+        ..Options::default()
+    };
+    let store = Store::open_with(database.database(), &options)
+        .await
+        .unwrap();
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let first = store
+        .write(move |tx| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async move { proofs::spend(tx, "p", at(1)).await })
+        })
+        .await
+        .unwrap();
+    // Where the first run had left its row, the second would have found it.
+    assert!(first);
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    assert_eq!(count(&store).await, 1);
+}
+
+#[tokio::test]
+async fn an_error_of_the_work_itself_is_not_run_again() {
+    let (_database, store) = store().await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let failed: Result<(), _> = store
+        .write(move |tx| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async move {
+                proofs::spend(tx, "p", at(1)).await?;
+                Err(StoreError::LeaseLost)
+            })
+        })
+        .await;
+    assert!(matches!(failed, Err(StoreError::LeaseLost)));
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(count(&store).await, 0);
+}
+
+#[tokio::test]
+async fn two_programs_that_migrate_at_once_both_find_the_schema() {
+    let database = TestDatabase::empty().await;
+    let opened = (0..6).map(|_| Store::open(database.database()));
+    for store in futures_util::future::join_all(opened).await {
+        store.unwrap().check().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_is_behind_is_refused_unless_it_may_be_migrated() {
+    let database = TestDatabase::empty().await;
+    let careful = Options {
+        migrate: false,
+        ..Options::default()
+    };
+    let refused = Store::open_with(database.database(), &careful).await;
+    assert!(matches!(refused, Err(StoreError::SchemaBehind(pending)) if pending > 0));
+    let store = Store::open(database.database()).await.unwrap();
+    Store::open_with(database.database(), &careful)
+        .await
+        .unwrap();
+    // A newer release was here: what it added harms nobody.
+    store
+        .write(|tx| {
+            Box::pin(async move {
+                let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                           SELECT 9999, 'of a newer release', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+                sqlx::query(sql).execute(tx).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+        .unwrap();
+    let state = Store::schema_state(database.database()).await.unwrap();
+    assert_eq!(
+        (state.pending.len(), state.ahead, state.changed.len()),
+        (0, vec![9999], 0)
+    );
+    Store::open_with(database.database(), &careful)
+        .await
+        .unwrap();
+}
+
+/// The words of a file's code and SQL, without comments.
+fn words(text: &str) -> Vec<String> {
+    text.lines()
+        .map(|line| {
+            let end = ["//", "--"]
+                .iter()
+                .filter_map(|mark| line.find(mark))
+                .min()
+                .unwrap_or(line.len());
+            &line[..end]
+        })
+        .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn no_sequence_advisory_lock_or_notification_is_used_so_that_a_distributed_engine_can_carry_it() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for folder in ["migrations", "src/store"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.ends_with("tests.rs") || !path.is_file() {
+                continue;
+            }
+            seen += 1;
+            let schema = folder == "migrations";
+            for word in words(&std::fs::read_to_string(&path).unwrap()) {
+                // SQL is written in capitals here; in a schema any case counts.
+                let word = if schema { word.to_uppercase() } else { word };
+                let forbidden = [
+                    "SERIAL",
+                    "BIGSERIAL",
+                    "SMALLSERIAL",
+                    "SEQUENCE",
+                    "NEXTVAL",
+                    "AUTOINCREMENT",
+                    "GENERATED",
+                    "LISTEN",
+                    "NOTIFY",
+                    "TRIGGER",
+                    "FUNCTION",
+                    "XMIN",
+                    "CTID",
+                ]
+                .contains(&word.as_str())
+                    || word.to_lowercase().contains("advisory_")
+                    || word == "nextval"
+                    || word == "pg_notify";
+                assert!(!forbidden, "{word} in {}", path.display());
+            }
+        }
+    }
+    assert!(seen > 10, "{seen} files");
+}
+
+#[tokio::test]
+async fn the_schema_on_postgresql_has_tables_and_indexes_and_nothing_else() {
+    let database = TestDatabase::new().await;
+    if matches!(database.database(), Database::Sqlite(_)) {
+        // What SQLite has besides: nothing either.
+        let store = Store::open(database.database()).await.unwrap();
+        let others = number(
+            &store,
+            "SELECT COUNT(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')",
+        )
+        .await;
+        assert_eq!(others, 0);
+        return;
+    }
+    let store = database.store().await;
+    for (what, sql) in [
+        ("sequences", "SELECT COUNT(*) FROM pg_sequences"),
+        (
+            "triggers",
+            "SELECT COUNT(*) FROM pg_trigger WHERE NOT tgisinternal",
+        ),
+        (
+            "functions",
+            "SELECT COUNT(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+        ),
+        (
+            "locks",
+            "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'",
+        ),
+    ] {
+        assert_eq!(number(&store, sql).await, 0, "{what}");
+    }
+}
+
+async fn number(store: &Store, sql: &'static str) -> i64 {
+    store
+        .read(|tx| {
+            Box::pin(async move {
+                let row = sqlx::query(sql).fetch_one(tx).await?;
+                Ok::<_, StoreError>(sqlx::Row::try_get(&row, 0)?)
+            })
+        })
+        .await
+        .unwrap()
 }

@@ -19,7 +19,7 @@ const QUEUE: usize = 1024;
 /// Writes in one commit.
 const GROUP: usize = 64;
 
-/// Between two attempts to open the connection again.
+/// After a failed attempt to open the connection again: writes that arrive meanwhile fail at once.
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// The writer's front: sends work to the task that owns the connection.
@@ -44,6 +44,8 @@ trait Job: Send {
 
 struct Typed<F, T, E> {
     work: Arc<F>,
+    /// For tests: see `Options::collide_once`.
+    collide: bool,
     result: Option<Result<T, E>>,
     caller: oneshot::Sender<Result<T, E>>,
 }
@@ -62,6 +64,10 @@ where
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(StoreError::Panicked.into()));
+            let result = match result {
+                Ok(_) if self.collide => Err(super::injected_collision().into()),
+                other => other,
+            };
             let keep = result.is_ok();
             self.result = Some(result);
             keep
@@ -94,7 +100,7 @@ impl Writer {
         Self { queue }
     }
 
-    pub(super) async fn run<T, E, F>(&self, work: Arc<F>) -> Result<T, E>
+    pub(super) async fn run<T, E, F>(&self, work: Arc<F>, collide: bool) -> Result<T, E>
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
         T: Send + 'static,
@@ -103,6 +109,7 @@ impl Writer {
         let (caller, answer) = oneshot::channel();
         let job = Box::new(Typed {
             work,
+            collide,
             result: None,
             caller,
         });
@@ -127,7 +134,8 @@ impl Writer {
 }
 
 /// The task that owns the connection: takes what waits, up to a group, and commits it.
-async fn serve(mut connection: AnyConnection, url: String, mut incoming: mpsc::Receiver<Message>) {
+async fn serve(connection: AnyConnection, url: String, mut incoming: mpsc::Receiver<Message>) {
+    let mut connection = Connection::Good(connection);
     let mut closing = None;
     while closing.is_none() {
         let Some(first) = incoming.recv().await else {
@@ -147,12 +155,14 @@ async fn serve(mut connection: AnyConnection, url: String, mut incoming: mpsc::R
                 next = incoming.try_recv().ok();
             }
         }
-        if !group.is_empty() && !commit(&mut connection, group).await {
-            recover(&mut connection, &url).await;
+        if !group.is_empty() {
+            connection = connection.commit(group, &url).await;
         }
     }
     incoming.close();
-    if let Err(error) = connection.close().await {
+    if let Connection::Good(connection) = connection
+        && let Err(error) = connection.close().await
+    {
         tracing::warn!(%error, "the writing connection did not close cleanly");
     }
     if let Some(done) = closing {
@@ -161,18 +171,53 @@ async fn serve(mut connection: AnyConnection, url: String, mut incoming: mpsc::R
     }
 }
 
-/// After a group that failed no transaction may be open. Where SQLite undid one by itself (a full disk), the driver still counts it: then the connection is not to be
-/// trusted any more, and nothing is written until there is a fresh one. Meanwhile the queue fills, and writes are `Overloaded`.
-async fn recover(connection: &mut AnyConnection, url: &str) {
-    // A rollback by a dropped transaction is only queued. Asking in order sees it done.
-    while connection.ping().await.is_err() || connection.is_in_transaction() {
-        tracing::warn!("the writing connection lost its place; opening it again");
-        match super::open_writing(url).await {
-            Ok(fresh) => drop(std::mem::replace(connection, fresh).close().await),
-            Err(error) => {
-                tracing::error!(%error, "the writing connection could not be opened again; trying once more");
-                tokio::time::sleep(REOPEN_PAUSE).await;
+/// The writing connection, or that it has to be opened again. After a group that failed no transaction may be open. Where SQLite undid one by itself (a full disk), the
+/// driver still counts it: then the connection is not to be trusted any more.
+enum Connection {
+    Good(AnyConnection),
+    /// Closed; not to be opened before this instant.
+    Gone(tokio::time::Instant),
+}
+
+impl Connection {
+    /// Commits a group, on a connection opened for it where the last one is gone. Nobody waits for a database that cannot be opened: its writes fail.
+    async fn commit(self, group: Vec<Box<dyn Job>>, url: &str) -> Self {
+        let mut connection = match self.opened(url).await {
+            Ok(connection) => connection,
+            Err((gone, error)) => {
+                let error = Arc::new(error);
+                for job in group {
+                    job.fail(StoreError::Commit(Arc::clone(&error)));
+                }
+                return gone;
             }
+        };
+        if commit(&mut connection, group).await {
+            return Self::Good(connection);
+        }
+        // A rollback by a dropped transaction is only queued. Asking in order sees it done.
+        if connection.ping().await.is_ok() && !connection.is_in_transaction() {
+            return Self::Good(connection);
+        }
+        tracing::warn!("the writing connection lost its place; it is opened again");
+        drop(connection.close().await);
+        Self::Gone(tokio::time::Instant::now())
+    }
+
+    async fn opened(self, url: &str) -> Result<AnyConnection, (Self, sqlx::Error)> {
+        match self {
+            Self::Good(connection) => Ok(connection),
+            Self::Gone(until) if until > tokio::time::Instant::now() => Err((
+                self,
+                sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()),
+            )),
+            Self::Gone(_) => super::sqlite::open_writing(url).await.map_err(|error| {
+                tracing::error!(%error, "the writing connection could not be opened again");
+                (
+                    Self::Gone(tokio::time::Instant::now() + REOPEN_PAUSE),
+                    error,
+                )
+            }),
         }
     }
 }

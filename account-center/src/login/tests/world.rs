@@ -23,7 +23,8 @@ use crate::login::{Engine, LoginPolicy, Parts};
 use crate::problem::Problem;
 use crate::providers::{ProviderApp, Registry};
 use crate::sessions::{Lifetimes, Sessions};
-use crate::store::{Database, Store, StoreError};
+use crate::store::{Store, StoreError};
+use crate::testing::TestDatabase;
 
 pub(super) const APP: &str = "bank-android";
 pub(super) const APP_TWO: &str = "bank-mini";
@@ -42,10 +43,11 @@ impl Clock for TestClock {
 }
 
 pub(super) struct World {
-    _folder: tempfile::TempDir,
     clock: Arc<TestClock>,
     pub(super) outside: Arc<Outside>,
     pub(super) store: Store,
+    // After the store: no connection is open any more.
+    _database: TestDatabase,
     ledger: Ledger,
     engine: Engine,
     sealing: SealingKeyPair,
@@ -119,12 +121,10 @@ impl World {
     }
 
     pub(super) async fn with(policy: LoginPolicy) -> Arc<Self> {
-        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::new().await;
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000)));
         let context = Context::new(clock.clone(), Arc::new(SystemRandomness));
-        let store = Store::open(&Database::Sqlite(folder.path().join("postern.db")))
-            .await
-            .unwrap();
+        let store = database.store().await;
         let keys = Arc::new(Keys::derive(&[7; 32]));
         let random = SystemRandom::new();
         let signer =
@@ -166,7 +166,7 @@ impl World {
             policy,
         });
         Arc::new(Self {
-            _folder: folder,
+            _database: database,
             clock,
             outside,
             ledger: Ledger::new(keys, context),
