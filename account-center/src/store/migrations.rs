@@ -21,7 +21,7 @@ pub(super) const TABLE: &str = "_sqlx_migrations";
 const ATTEMPTS: u32 = 10;
 
 /// Version, name and SQL of each migration.
-const ALL: [(i64, &str, &str); 2] = [
+const ALL: &[(i64, &str, &str)] = &[
     (
         1,
         "initial",
