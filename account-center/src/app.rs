@@ -9,6 +9,7 @@ use postern_server_security::nonce::NonceKey;
 use postern_server_security::public_url::PublicUrl;
 use tokio::net::TcpListener;
 
+use crate::account::{AccountPolicy, Accounts};
 use crate::config::material::{FolderLock, KeyMaterial, MaterialError, take_folder};
 use crate::config::{Config, Mode, Party};
 use crate::context::Context;
@@ -21,6 +22,7 @@ use crate::keys::{Keys, Purpose};
 use crate::login::{self, Engine, LoginPolicy};
 use crate::ports::{
     Endpoint, HttpCustomerDirectory, HttpFaceVerifier, HttpSmsGateway, Outbound, OutboundSettings,
+    SmsGateway, SmsNotifier,
 };
 use crate::problem::Problem;
 use crate::providers;
@@ -156,10 +158,12 @@ impl App {
                 self.context.clone(),
             ))
         });
+        let notices = tokio::spawn(self.state.accounts.notices().clone().run());
         let result = server::serve(self.listener, self.state, stop, self.config.stop_limit).await;
         if let Some(watcher) = watcher {
             watcher.abort();
         }
+        notices.abort();
         result
     }
 }
@@ -202,6 +206,7 @@ fn assemble(
         config.limits.hashing_queue,
         context.randomness(),
     );
+    let sms: Arc<dyn SmsGateway> = Arc::new(HttpSmsGateway::new(endpoint(config, &config.sms)?));
     let login = Engine::new(login::Parts {
         store: store.clone(),
         keys: Arc::clone(&keys),
@@ -212,15 +217,21 @@ fn assemble(
             .map_err(|error| StartError::Other(error.to_string()))?,
         customers: Arc::new(HttpCustomerDirectory::new(endpoint(config, &config.core)?)),
         face: Arc::new(HttpFaceVerifier::new(endpoint(config, &config.face)?)),
-        sms: Arc::new(HttpSmsGateway::new(endpoint(config, &config.sms)?)),
+        sms: Arc::clone(&sms),
         sealing: material.sealing.clone(),
         issuer: issuer.to_owned(),
         policy: policy(config),
     });
+    let accounts = Accounts::new(
+        login.clone(),
+        Arc::new(SmsNotifier::new(sms)),
+        AccountPolicy::default(),
+    );
     Ok(AppState::new(Shared {
         context: context.clone(),
         store,
         login,
+        accounts,
         ledger: Ledger::new(Arc::clone(&keys), context.clone()),
         proofs: DpopVerifier::with_nonces(
             public_url.clone(),

@@ -39,9 +39,13 @@ pub enum Purpose {
     RefreshToken,
     /// Names of requests that were prepared for a provider.
     ProviderRequest,
+    /// Handles and states of operations under way on an account.
+    Operation,
+    /// What customers have yet to be told.
+    Notice,
 }
 
-const PURPOSES: [(Purpose, &str); 13] = [
+const PURPOSES: [(Purpose, &str); 15] = [
     (Purpose::ProofNonce, "proof-nonce"),
     (Purpose::IdempotencyScope, "idempotency-scope"),
     (Purpose::IdempotencyFingerprint, "idempotency-fingerprint"),
@@ -55,6 +59,8 @@ const PURPOSES: [(Purpose, &str); 13] = [
     (Purpose::RateBucket, "rate-bucket"),
     (Purpose::RefreshToken, "refresh-token"),
     (Purpose::ProviderRequest, "provider-request"),
+    (Purpose::Operation, "operation"),
+    (Purpose::Notice, "notice"),
 ];
 
 /// A sealed value did not open: it was made by another key, for another place, or was changed.

@@ -2,6 +2,7 @@
 //!
 //! `contract/README.md` is what it speaks; `README.md` beside this crate says how a request goes through.
 
+pub mod account;
 pub mod app;
 mod calendar;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod keys;
 pub mod login;
+pub mod notices;
 pub mod phone_number;
 pub mod ports;
 pub mod problem;

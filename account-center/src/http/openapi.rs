@@ -101,6 +101,8 @@ impl Modify for AccessToken {
         routes::end_session,
         routes::list_sessions,
         routes::account,
+        routes::list_bindings,
+        routes::unbind,
         routes::jwks,
         routes::openapi_document,
         routes::healthz,

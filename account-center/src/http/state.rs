@@ -7,6 +7,7 @@ use postern_server_security::dpop::DpopVerifier;
 
 use super::options::Catalogue;
 use super::work::Running;
+use crate::account::Accounts;
 use crate::context::Context;
 use crate::idempotency::Ledger;
 use crate::keys::Keys;
@@ -30,6 +31,8 @@ pub struct Shared {
     pub keys: Arc<Keys>,
     /// Leads logins through their steps.
     pub login: Engine,
+    /// What people do with their account.
+    pub accounts: Accounts,
     /// The ledger of replies.
     pub ledger: Ledger,
     /// Which proofs are taken.

@@ -18,6 +18,7 @@ use crate::store::{StoreError, Tx, accounts};
 pub use changes::Changes;
 pub use complete::{Completed, Joining, complete};
 pub use resolve::{Resolved, resolve};
+pub(crate) use view::phone_of;
 pub use view::{AccountView, BindingView, Identification, account_view};
 
 /// A provider identity with its lasting subject: the only kind that is recorded (W2). Personal, so `Debug` hides it.

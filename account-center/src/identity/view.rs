@@ -46,6 +46,25 @@ pub struct BindingView {
     pub bound_at: i64,
 }
 
+/// The number of an account.
+pub(crate) async fn phone_of(
+    tx: &mut Tx,
+    keys: &Keys,
+    user_id: &str,
+) -> Result<Option<PhoneNumber>, StoreError> {
+    let Some(sealed) = accounts::sealed_phone(tx, user_id).await? else {
+        return Ok(None);
+    };
+    let opened = keys
+        .open(Purpose::PhoneNumber, user_id.as_bytes(), &sealed)
+        .map_err(|_| StoreError::Corrupt("a sealed phone number"))?;
+    std::str::from_utf8(&opened)
+        .ok()
+        .and_then(|text| PhoneNumber::parse(text).ok())
+        .map(Some)
+        .ok_or(StoreError::Corrupt("a phone number"))
+}
+
 /// Reads an account for its holder.
 pub async fn account_view(
     tx: &mut Tx,
@@ -55,22 +74,9 @@ pub async fn account_view(
     let Some(account) = accounts::account(tx, user_id).await? else {
         return Ok(None);
     };
-    let phone_masked = match accounts::sealed_phone(tx, user_id).await? {
-        None => None,
-        Some(sealed) => {
-            let opened = keys
-                .open(Purpose::PhoneNumber, user_id.as_bytes(), &sealed)
-                .map_err(|_| StoreError::Corrupt("a sealed phone number"))?;
-            let number = std::str::from_utf8(&opened)
-                .ok()
-                .and_then(|text| PhoneNumber::parse(text).ok());
-            Some(
-                number
-                    .ok_or(StoreError::Corrupt("a phone number"))?
-                    .masked(),
-            )
-        }
-    };
+    let phone_masked = phone_of(tx, keys, user_id)
+        .await?
+        .map(|phone| phone.masked());
     let bindings = accounts::bindings(tx, user_id)
         .await?
         .into_iter()

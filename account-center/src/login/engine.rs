@@ -58,7 +58,7 @@ pub struct Parts {
 /// Leads logins through their steps. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    pub(super) parts: Arc<Parts>,
+    pub(crate) parts: Arc<Parts>,
 }
 
 impl fmt::Debug for Engine {

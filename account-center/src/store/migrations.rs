@@ -32,6 +32,11 @@ const ALL: &[(i64, &str, &str)] = &[
         "provider requests",
         include_str!("../../migrations/0002_provider_requests.sql"),
     ),
+    (
+        5,
+        "account",
+        include_str!("../../migrations/0005_account.sql"),
+    ),
 ];
 
 /// All migrations, in order.

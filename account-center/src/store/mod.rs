@@ -15,10 +15,12 @@ mod writer;
 
 // One file per group of tables.
 pub mod accounts;
+pub mod bindings;
 pub mod events;
 pub mod housekeeping;
 pub mod limits;
 pub mod logins;
+pub mod notices;
 pub mod proofs;
 pub mod provider_requests;
 pub mod replies;

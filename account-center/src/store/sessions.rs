@@ -153,3 +153,50 @@ pub async fn end(
         .await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// Ends the live sessions of an account, and gives their ids: those that began with `began_with`, or all.
+pub async fn end_of(
+    tx: &mut Tx,
+    user_id: &str,
+    began_with: Option<&str>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query(
+        "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE user_id = $3 AND ended_at IS NULL AND expires_at > $1 \
+         AND began_with = COALESCE($4, began_with) RETURNING session_id",
+    )
+    .bind(now.millis())
+    .bind(reason)
+    .bind(user_id)
+    .bind(began_with)
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()?)
+}
+
+/// When the holder last proved who they are in this session (L9).
+pub async fn proved_at(tx: &mut Tx, session_id: &str) -> Result<Option<Timestamp>, StoreError> {
+    let row = sqlx::query("SELECT proved_at FROM sessions WHERE session_id = $1")
+        .bind(session_id)
+        .fetch_optional(tx)
+        .await?;
+    let at: Option<i64> = match row {
+        Some(row) => row.try_get(0)?,
+        None => None,
+    };
+    Ok(at.map(Timestamp::from_millis))
+}
+
+/// The holder has proved who they are in this session (L9).
+pub async fn prove(tx: &mut Tx, session_id: &str, at: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("UPDATE sessions SET proved_at = $2 WHERE session_id = $1")
+        .bind(session_id)
+        .bind(at.millis())
+        .execute(tx)
+        .await?;
+    Ok(())
+}

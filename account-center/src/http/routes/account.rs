@@ -1,18 +1,23 @@
 //! `/v1/account`.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{delete, get};
 
 use super::super::reply::Reply;
 use super::super::{AppState, openapi};
-use super::{authorized, respond};
+use super::{authorized, authorized_change, respond};
+use crate::account::wire::{BindingList, Unbound};
 use crate::identity::{AccountView, account_view};
 use crate::problem::{Code, Problem};
 
 pub(super) fn router() -> Router<AppState> {
-    Router::new().route("/v1/account", get(account))
+    Router::new()
+        .route("/v1/account", get(account))
+        .route("/v1/account/bindings", get(list_bindings))
+        .route("/v1/account/bindings/{provider}", delete(unbind))
 }
 
 /// The account of the access token.
@@ -48,4 +53,50 @@ pub(in crate::http) async fn account(State(state): State<AppState>, request: Req
 pub(in crate::http) struct AccountReply {
     /// The account.
     account: AccountView,
+}
+
+/// What is bound, and what became of bindings (L8).
+#[utoipa::path(get, path = "/v1/account/bindings", tag = "account", operation_id = "listBindings",
+    params(openapi::ProofHeader), security(("access_token" = [])),
+    responses(
+        (status = 200, body = BindingList, description = "The bindings."),
+        (status = "4XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "`invalid_token`, `session_ended`, `forbidden` for a guest, or the proof was refused."),
+    ))]
+pub(in crate::http) async fn list_bindings(
+    State(state): State<AppState>,
+    request: Request,
+) -> Response {
+    let read = async {
+        let holder = authorized(&state, request).await?;
+        state.accounts.bindings(&holder).await
+    };
+    respond(read.await)
+}
+
+/// Unbinds a provider, at once (L8, U5). Sessions that began with it end (L9), also the one of this call.
+#[utoipa::path(delete, path = "/v1/account/bindings/{provider}", tag = "account", operation_id = "unbind",
+    params(("provider" = String, Path, description = "`wechat`"), openapi::ProofHeader, openapi::IdempotencyHeader), security(("access_token" = [])),
+    responses(
+        (status = 200, body = Unbound, description = "It is not bound any more."),
+        (status = "4XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "`binding_unknown`, `provider_login_required`, `phone_required`, or the request was refused."),
+        (status = "5XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "May be repeated."),
+    ))]
+pub(in crate::http) async fn unbind(
+    State(state): State<AppState>,
+    provider: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let accounts = state.accounts.clone();
+    let path = request.uri().path().to_owned();
+    authorized_change(state, request, path, move |call, holder, body| async move {
+        if !body.is_empty() {
+            return Err(Problem::invalid("", "this call has no body"));
+        }
+        // A name that is not UTF-8 is no provider's.
+        let Ok(Path(provider)) = provider else {
+            return Err(Problem::new(Code::BindingUnknown));
+        };
+        accounts.unbind(&call, &holder, &provider).await
+    })
+    .await
 }

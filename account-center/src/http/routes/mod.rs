@@ -73,7 +73,6 @@ where
 
 /// A call that changes something of the holder's account: proof, access token and Idempotency-Key. Whether the session is still alive is the work's to ask, in
 /// its own transaction ([`crate::sessions::Sessions::live`]). `path` is the route's as the client called it, without the public URL's prefix.
-#[allow(dead_code, reason = "the account's routes use it")]
 async fn authorized_change<F, W>(
     state: AppState,
     request: Request,

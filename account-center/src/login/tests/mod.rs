@@ -9,3 +9,7 @@ mod races;
 mod sms;
 mod ways;
 mod world;
+
+// What people do with their account, in the same world.
+#[path = "../../account/tests/mod.rs"]
+mod account;

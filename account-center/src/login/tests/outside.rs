@@ -123,7 +123,6 @@ impl Outside {
     }
 
     /// Number and template of each notice.
-    #[expect(dead_code, reason = "for whoever notifies")]
     pub(super) fn notices(&self) -> Vec<(String, String)> {
         self.notices.lock().unwrap().clone()
     }

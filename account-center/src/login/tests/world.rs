@@ -212,12 +212,25 @@ impl World {
         key: &str,
         body: &[u8],
     ) -> Result<Call, Seen> {
+        self.admit_at(device, ("POST", "/v1/login"), key, body)
+            .await
+    }
+
+    /// As the edge admits a call with this method and path.
+    pub(super) async fn admit_at(
+        &self,
+        device: &Thumbprint,
+        (method, path): (&'static str, &str),
+        key: &str,
+        body: &[u8],
+    ) -> Result<Call, Seen> {
         let (ledger, scope_device, scope_key, bytes) = (
             self.ledger.clone(),
             device.clone(),
             key.to_owned(),
             body.to_vec(),
         );
+        let at = path.to_owned();
         let entry = self
             .store
             .write(move |tx| {
@@ -227,11 +240,12 @@ impl World {
                     scope_key.clone(),
                     bytes.clone(),
                 );
+                let path = at.clone();
                 Box::pin(async move {
                     let scope = Scope {
                         device_key: device.as_str(),
-                        method: "POST",
-                        path: "/v1/login",
+                        method,
+                        path: &path,
                         key: &key,
                     };
                     ledger.begin(tx, scope, &body).await
@@ -244,7 +258,7 @@ impl World {
                 request_id: "request".into(),
                 device_key: device.clone(),
                 address: *self.address.lock().unwrap(),
-                path: "/v1/login".into(),
+                path: path.to_owned().into(),
                 ticket,
             }),
             Entry::Done(reply) => Err(seen(&reply)),
@@ -259,7 +273,22 @@ impl World {
         }
     }
 
-    async fn answered(&self, call: &Call, result: Result<Reply, Problem>) -> Seen {
+    /// The engine of the logins.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Seals a field as an app does.
+    pub(super) fn seal_at(&self, app_id: &str, place: &Place<'_>, text: &str) -> Value {
+        let recipient = Recipient {
+            issuer: ISSUER,
+            app_id,
+        };
+        let pair = &self.sealing;
+        json!({"sealed": seal(pair.kid(), pair.public_bytes(), text, &recipient, place, &SystemRandom::new()).unwrap()})
+    }
+
+    pub(super) async fn answered(&self, call: &Call, result: Result<Reply, Problem>) -> Seen {
         let problem = match result {
             Ok(reply) => return seen(&reply),
             Err(problem) => problem,

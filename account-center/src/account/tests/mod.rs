@@ -1,0 +1,4 @@
+//! The account's operations in the world of the logins: a real database, and outside parties that answer what the test says.
+
+mod bank;
+mod unbinding;
