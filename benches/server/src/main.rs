@@ -1,0 +1,156 @@
+//! Measures the account center over its databases, and Keycloak beside it, in one run: see README.md.
+//!
+//! Started by `cargo xtask bench server`, which builds both programs first. Everything listens on loopback, and is stopped and deleted at the end.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its terminal"
+)]
+
+mod center;
+mod device;
+mod generate;
+mod load;
+mod measure;
+mod people;
+mod process;
+mod report;
+mod stub;
+mod wire;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use center::{Amounts, Center};
+use stub::Parties;
+
+/// Any failure; the text is for the person at the terminal.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Failure>;
+
+#[derive(Parser)]
+#[command(name = "postern-bench-server")]
+struct Options {
+    /// The account center's program, built for release
+    #[arg(long)]
+    account_center: PathBuf,
+    /// Numbers of accounts, smallest first: 10k,1m,10m
+    #[arg(long, value_delimiter = ',', default_value = "10k,1m", value_parser = number)]
+    accounts: Vec<u64>,
+    /// Returning logins in a series, and as many refreshes
+    #[arg(long, default_value_t = 8000)]
+    logins: usize,
+    /// New bindings in a series
+    #[arg(long, default_value_t = 6000)]
+    bindings: usize,
+    /// Connections at a time
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// Where the databases are put: a folder on a disk like the server's. It is deleted at the end
+    #[arg(long, default_value = "/var/tmp")]
+    folder: PathBuf,
+}
+
+/// `10k`, `1m`, `500`.
+fn number(text: &str) -> std::result::Result<u64, String> {
+    let (digits, unit) = match text.strip_suffix('k') {
+        Some(digits) => (digits, 1000),
+        None => match text.strip_suffix('m') {
+            Some(digits) => (digits, 1_000_000),
+            None => (text, 1),
+        },
+    };
+    match digits.parse::<u64>() {
+        Ok(count @ 1..=100_000_000) if count * unit <= 100_000_000 => Ok(count * unit),
+        _ => Err("a number such as 500, 10k or 1m, at most 100m".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(run(&options)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Until it is done or somebody stops it; either way the folder goes and the children end.
+async fn run(options: &Options) -> Result<()> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let folder = tempfile::Builder::new()
+        .prefix("postern-bench-server-")
+        .tempdir_in(&options.folder)?;
+    tokio::select! {
+        done = everything(options, folder.path()) => done,
+        _ = interrupt.recv() => Err("stopped".into()),
+        _ = terminate.recv() => Err("stopped".into()),
+    }
+}
+
+async fn everything(options: &Options, folder: &Path) -> Result<()> {
+    let parties = Parties::start()?;
+    let amounts = Amounts {
+        logins: options.logins,
+        bindings: options.bindings,
+        connections: options.connections,
+    };
+    println!("{}", report::head());
+    sqlite(options, folder, &parties, amounts).await
+}
+
+async fn sqlite(
+    options: &Options,
+    folder: &Path,
+    parties: &Parties,
+    amounts: Amounts,
+) -> Result<()> {
+    let folder = folder.join("sqlite");
+    let data = folder.join("data");
+    std::fs::create_dir_all(&data)?;
+    let database = format!("sqlite:{}", data.join("postern.db").display());
+    let settings = center::settings(parties, &database);
+    let config = generate::config(&settings, &data)?;
+    let mut there = 0;
+    for &accounts in &options.accounts {
+        generate::accounts(&config, there, accounts).await?;
+        there = accounts;
+        let center = Center::start(&options.account_center, &folder, &settings, None).await?;
+        for figure in center.measure(accounts, amounts, parties).await? {
+            println!(
+                "{}",
+                report::line(&format!("SQLite, {accounts} accounts"), &figure)
+            );
+        }
+        center.stop();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_of_accounts_are_written_short() {
+        assert_eq!(number("10k"), Ok(10_000));
+        assert_eq!(number("10m"), Ok(10_000_000));
+        assert_eq!(number("7"), Ok(7));
+        for bad in ["", "k", "-1", "0", "1g", "999m"] {
+            assert!(number(bad).is_err(), "{bad}");
+        }
+    }
+}
