@@ -304,7 +304,7 @@ impl Work {
         Ok(reply)
     }
 
-    /// A new login's row. Its credential serves once, whoever brings it (M2).
+    /// A new login, not stored yet. Its credential serves once, whoever brings it (M2).
     async fn start(
         &self,
         tx: &mut Tx,
@@ -336,16 +336,16 @@ impl Work {
             app_id: app_id.to_owned(),
             device_key: self.call.device_key.as_str().to_owned(),
             step_id: String::new(),
-            sealed_state: state.seal(&parts.keys, &parts.context, &self.login_hash),
+            sealed_state: String::new(),
             created_at: now,
             expires_at: self.engine.row_expires_at(now),
         };
-        logins::insert(tx, &row).await?;
         self.engine.record(tx, &row, &state, "identified").await?;
         Ok(Present {
             handle: Arc::clone(&self.handle),
             row,
             state,
+            stored: false,
         })
     }
 
@@ -387,7 +387,7 @@ impl Work {
             .ok_or(StoreError::Corrupt(
                 "an account that was just written is not there",
             ))?;
-        logins::delete(tx, &held.row.login_hash).await?;
+        self.engine.gone(tx, held).await?;
         if done.bound {
             self.engine
                 .record(tx, &held.row, &held.state, "bound")

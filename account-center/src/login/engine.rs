@@ -73,6 +73,8 @@ pub(super) struct Present {
     pub(super) handle: Arc<SecretText>,
     pub(super) row: LoginRow,
     pub(super) state: LoginState,
+    /// Its row is in the database. A login that begins gets one when it has a step to wait in, so one that is done at once never has one.
+    pub(super) stored: bool,
 }
 
 impl Engine {
@@ -152,6 +154,7 @@ impl Engine {
                 handle: Arc::new(handle),
                 row,
                 state,
+                stored: true,
             }),
             Ok(_) => Err(Problem::new(Code::LoginExpired)),
             Err(_) => {
@@ -202,6 +205,7 @@ impl Engine {
             handle: Arc::clone(&present.handle),
             row,
             state,
+            stored: true,
         };
         if held.row.step_id == present.row.step_id {
             Ok(held)
@@ -223,14 +227,27 @@ impl Engine {
         now.row.sealed_state =
             now.state
                 .seal(&self.parts.keys, &self.parts.context, &now.row.login_hash);
-        logins::update(
-            tx,
-            &now.row.login_hash,
-            &now.row.step_id,
-            &now.row.sealed_state,
-        )
-        .await?;
+        if held.stored {
+            logins::update(
+                tx,
+                &now.row.login_hash,
+                &now.row.step_id,
+                &now.row.sealed_state,
+            )
+            .await?;
+        } else {
+            logins::insert(tx, &now.row).await?;
+            now.stored = true;
+        }
         Ok(now)
+    }
+
+    /// A held login is over: its row goes.
+    pub(super) async fn gone(&self, tx: &mut Tx, held: &Present) -> Result<(), StoreError> {
+        if held.stored {
+            logins::delete(tx, &held.row.login_hash).await?;
+        }
+        Ok(())
     }
 
     /// Ends a held login with a problem.
@@ -241,7 +258,7 @@ impl Engine {
         held: &Present,
         problem: &Problem,
     ) -> Result<Reply, Problem> {
-        logins::delete(tx, &held.row.login_hash).await?;
+        self.gone(tx, held).await?;
         self.record(tx, &held.row, &held.state, problem.code.as_str())
             .await?;
         let reply = Reply::problem(problem, &call.request_id);
