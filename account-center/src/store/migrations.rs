@@ -37,6 +37,11 @@ const ALL: &[(i64, &str, &str)] = &[
         "account",
         include_str!("../../migrations/0005_account.sql"),
     ),
+    (
+        20,
+        "bindings by account",
+        include_str!("../../migrations/0020_bindings_by_account.sql"),
+    ),
 ];
 
 /// All migrations, in order.
