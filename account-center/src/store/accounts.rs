@@ -1,5 +1,7 @@
 //! `accounts`, `phones`, `login_passwords`, `bindings`, `open_ids`, `binding_history`.
 
+use std::time::Duration;
+
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -204,6 +206,9 @@ pub async fn set_customer(
     Ok(done.rows_affected() == 1)
 }
 
+/// A profile that has not changed is noted again after this time, not at each login: that would be a row written for nothing.
+const PROFILE_NOTED: Duration = Duration::from_hours(24);
+
 /// Refreshes the profile (M6). What the provider did not show stays.
 pub async fn set_profile(
     tx: &mut Tx,
@@ -212,13 +217,18 @@ pub async fn set_profile(
     avatar_url: Option<&str>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE accounts SET nickname = COALESCE($2, nickname), avatar_url = COALESCE($3, avatar_url), profile_at = $4 WHERE user_id = $1")
-        .bind(user_id)
-        .bind(nickname)
-        .bind(avatar_url)
-        .bind(at.millis())
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "UPDATE accounts SET nickname = COALESCE($2, nickname), avatar_url = COALESCE($3, avatar_url), profile_at = $4 WHERE user_id = $1 \
+         AND (profile_at IS NULL OR profile_at <= $5 OR COALESCE($2, nickname) IS DISTINCT FROM nickname \
+         OR COALESCE($3, avatar_url) IS DISTINCT FROM avatar_url)",
+    )
+    .bind(user_id)
+    .bind(nickname)
+    .bind(avatar_url)
+    .bind(at.millis())
+    .bind(at.minus(PROFILE_NOTED).millis())
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -297,7 +307,7 @@ pub async fn link_open_id(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO open_ids (provider, app_id, open_id, binding_id, first_seen_at) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (provider, app_id, open_id) DO UPDATE SET binding_id = $4",
+         ON CONFLICT (provider, app_id, open_id) DO UPDATE SET binding_id = $4 WHERE open_ids.binding_id <> $4",
     )
     .bind(provider)
     .bind(app_id)
