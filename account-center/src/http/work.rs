@@ -2,11 +2,14 @@
 //! remembers it. What the work answers is in the ledger then, and the repetition gets it.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
 use super::admission::Admitted;
+use super::edge::panic_text;
 use super::reply::Reply;
 use super::{AppState, Call, request_id};
 use crate::problem::{Code, Problem};
@@ -70,13 +73,10 @@ where
     let task = tokio::spawn(request_id::scope(id, async move {
         let _place = place;
         // A panic in the work must not keep the key in flight until its lease ends.
-        let result = tokio::spawn(request_id::scope(call.request_id.clone(), running))
+        let result = AssertUnwindSafe(running)
+            .catch_unwind()
             .await
-            .unwrap_or_else(|panic| {
-                Err(Problem::internal(format!(
-                    "the work of a request ended badly: {panic}"
-                )))
-            });
+            .unwrap_or_else(|panic| Err(Problem::internal(panic_text(&*panic))));
         settle(&state, &call, result).await
     }));
     task.await.map_err(Problem::internal)?.map(|reply| Done {
