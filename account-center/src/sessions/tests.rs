@@ -124,9 +124,10 @@ impl Bench {
             .sessions
             .check_token(grant.access_token.expose(), &device(1))
             .map_err(|problem| problem.code)?;
+        let sessions = self.sessions.clone();
         self.store
-            .read(|tx| {
-                let (sessions, holder) = (self.sessions.clone(), holder.clone());
+            .read(move |tx| {
+                let (sessions, holder) = (sessions.clone(), holder.clone());
                 Box::pin(async move { sessions.live(tx, &holder).await })
             })
             .await
@@ -303,11 +304,11 @@ async fn an_ended_session_is_over_for_its_access_token_and_not_listed() {
         .sessions
         .check_token(kept.access_token.expose(), &device(1))
         .unwrap();
+    let sessions = bench.sessions.clone();
     let list = bench
         .store
-        .read(|tx| {
-            let holder = holder.clone();
-            let sessions = bench.sessions.clone();
+        .read(move |tx| {
+            let (sessions, holder) = (sessions.clone(), holder.clone());
             Box::pin(async move { sessions.list(tx, &holder).await })
         })
         .await

@@ -7,10 +7,12 @@
 //! before COMMIT was sent. Where COMMIT was sent and no answer came, nobody here knows what became of it, so it is `OutcomeUnknown` (503 to the client): the
 //! repetition with the same Idempotency-Key gets the stored reply if it was kept, and does the work if it was not.
 
+mod direct;
 pub mod error;
 pub mod migrations;
 mod postgres;
 mod sqlite;
+mod tx;
 mod writer;
 
 // One file per group of tables.
@@ -32,16 +34,15 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::any::AnyConnectOptions;
-use sqlx::{AnyConnection, AnyPool, ConnectOptions as _};
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 
 pub use error::{Failure, StoreError};
 pub use migrations::SchemaState;
 pub use postgres::Addresses;
 use postgres::{Keep, Postgres};
+use sqlite::Readers;
+pub use tx::Tx;
 use writer::Writer;
-
-/// A transaction under way: what the closures of `write` and `read` execute on (`sqlx::query(…).execute(&mut *tx)`). Never begin or commit on it.
-pub type Tx = AnyConnection;
 
 /// How long a transaction that collides is run again before its collisions are final: a crowd at one row gets through one by one.
 const COLLIDING: Duration = Duration::from_secs(10);
@@ -95,7 +96,10 @@ struct Inner {
 }
 
 enum Engine {
-    Sqlite { writer: Writer, reading: AnyPool },
+    Sqlite {
+        writer: Writer,
+        readers: Arc<Readers>,
+    },
     Postgres(Postgres),
 }
 
@@ -116,11 +120,13 @@ impl Store {
         sqlx::any::install_default_drivers();
         let engine = match database {
             Database::Sqlite(path) => {
-                let mut opened = sqlite::open(path).await?;
-                prepare(&mut opened.writing, options).await?;
+                let mut migrating = sqlite::open_migrating(path).await?;
+                prepare(&mut migrating, options).await?;
+                migrating.close().await?;
                 Engine::Sqlite {
-                    writer: Writer::start(opened.writing, opened.url),
-                    reading: opened.reading,
+                    writer: Writer::start(sqlite::open_writing(path)?, path.clone())
+                        .map_err(|error| StoreError::Unavailable(error.into()))?,
+                    readers: Arc::new(Readers::new(path.clone())),
                 }
             }
             Database::Postgres(addresses) => {
@@ -188,14 +194,16 @@ impl Store {
     /// Runs `work` on one consistent picture of the database, read only.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+        T: Send + 'static,
         E: Failure,
     {
+        let work = Arc::new(work);
         let mut patience = Patience::of(&self.inner.options);
         loop {
             let collide = patience.collides();
             let result = match &self.inner.engine {
-                Engine::Sqlite { reading, .. } => read_sqlite(reading, collide, &work).await,
+                Engine::Sqlite { readers, .. } => readers.run(Arc::clone(&work), collide).await,
                 Engine::Postgres(postgres) => {
                     let keep = if collide {
                         Keep::Collide
@@ -203,7 +211,7 @@ impl Store {
                         Keep::Nothing
                     };
                     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                    postgres.transact(begin, keep, &work).await
+                    postgres.transact(begin, keep, &*work).await
                 }
             };
             match result {
@@ -234,9 +242,9 @@ impl Store {
     /// Lets writes under way finish, then closes every connection.
     pub async fn close(&self) {
         match &self.inner.engine {
-            Engine::Sqlite { writer, reading } => {
+            Engine::Sqlite { writer, readers } => {
                 writer.close().await;
-                reading.close().await;
+                readers.close();
             }
             Engine::Postgres(postgres) => postgres.close().await,
         }
@@ -252,20 +260,6 @@ async fn prepare(connection: &mut AnyConnection, options: &Options) -> Result<()
         0 => Ok(()),
         pending => Err(StoreError::SchemaBehind(pending)),
     }
-}
-
-async fn read_sqlite<T, E, F>(pool: &AnyPool, collide: bool, work: &F) -> Result<T, E>
-where
-    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
-    E: Failure,
-{
-    let mut tx = pool.begin_with("BEGIN").await.map_err(StoreError::from)?;
-    let value = work(&mut tx).await?;
-    tx.rollback().await.map_err(StoreError::from)?;
-    if collide {
-        return Err(injected_collision().into());
-    }
-    Ok(value)
 }
 
 /// How long one call goes on trying.

@@ -12,13 +12,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, select_ok};
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyTransactionManager};
+use sqlx::pool::PoolConnection;
+use sqlx::{
+    Any, AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _,
+};
+use sqlx_core::transaction::TransactionManager as _;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use super::{Failure, Options, StoreError, Tx, quiet};
+use super::tx::{On, Tx};
+use super::{Failure, Options, StoreError, quiet};
 
 /// Between two searches for the host that takes writes.
 const SEARCH_PAUSE: Duration = Duration::from_millis(300);
@@ -176,7 +181,7 @@ impl Postgres {
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
         E: Failure,
     {
-        let mut connection = match self.pool().acquire().await.map_err(StoreError::from) {
+        let connection = match self.pool().acquire().await.map_err(StoreError::from) {
             Ok(connection) => connection,
             // The pool was just replaced by that of another host.
             Err(StoreError::Closed) if !self.pool().is_closed() => {
@@ -189,7 +194,8 @@ impl Postgres {
         };
         let committing = AtomicBool::new(false);
         let limit = self.shared.options.transaction_limit();
-        let running = run(&mut connection, begin, keep, work, &committing);
+        let mut tx = Tx(On::Postgres(Session::new(connection)));
+        let running = run(&mut tx, begin, keep, work, &committing);
         let result = tokio::time::timeout(limit, running)
             .await
             .unwrap_or_else(|_| {
@@ -207,7 +213,9 @@ impl Postgres {
                 .is_some_and(StoreError::spoils_connection)
         {
             // Closed without a word: a server that hangs would not hear it.
-            drop(connection.detach());
+            if let On::Postgres(session) = tx.0 {
+                session.discard();
+            }
             self.shared.lost.notify_one();
         }
         result
@@ -231,8 +239,64 @@ pub(super) enum Keep {
     Collide,
 }
 
+/// A connection of the pool with at most one transaction on it, which is undone where the session is dropped before its end.
+pub(super) struct Session {
+    connection: Option<PoolConnection<Any>>,
+    open: bool,
+}
+
+impl Session {
+    fn new(connection: PoolConnection<Any>) -> Self {
+        Self {
+            connection: Some(connection),
+            open: false,
+        }
+    }
+
+    /// What queries run on.
+    pub(super) fn connection(&mut self) -> &mut AnyConnection {
+        self.connection
+            .as_mut()
+            .expect("only `discard` and `drop` take it, and both are the end of the session")
+    }
+
+    async fn begin(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        // Before it is sent: whoever gives up meanwhile cannot know that it did not arrive.
+        self.open = true;
+        AnyTransactionManager::begin(self.connection(), Some(sql.into_sql_str())).await
+    }
+
+    async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        AnyTransactionManager::commit(self.connection()).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        AnyTransactionManager::rollback(self.connection()).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Closes the connection without a word.
+    fn discard(mut self) {
+        self.connection.take().map(PoolConnection::detach);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.open
+            && let Some(connection) = &mut self.connection
+        {
+            // Sent before the next query on this connection.
+            AnyTransactionManager::start_rollback(connection);
+        }
+    }
+}
+
 async fn run<T, E, F>(
-    connection: &mut AnyConnection,
+    tx: &mut Tx,
     begin: &'static str,
     keep: Keep,
     work: &F,
@@ -242,26 +306,30 @@ where
     F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
     E: Failure,
 {
-    let mut tx = connection
-        .begin_with(begin)
-        .await
-        .map_err(StoreError::from)?;
-    let value = AssertUnwindSafe(work(&mut tx))
+    session(tx)?.begin(begin).await.map_err(StoreError::from)?;
+    let value = AssertUnwindSafe(work(tx))
         .catch_unwind()
         .await
         .unwrap_or_else(|_| Err(StoreError::Panicked.into()))?;
     match keep {
         Keep::Commit => {
             committing.store(true, Ordering::SeqCst);
-            tx.commit().await.map_err(StoreError::of_commit)?;
+            session(tx)?.commit().await.map_err(StoreError::of_commit)?;
         }
-        Keep::Nothing => tx.rollback().await.map_err(StoreError::from)?,
+        Keep::Nothing => session(tx)?.rollback().await.map_err(StoreError::from)?,
         Keep::Collide => {
-            tx.rollback().await.map_err(StoreError::from)?;
+            session(tx)?.rollback().await.map_err(StoreError::from)?;
             return Err(super::injected_collision().into());
         }
     }
     Ok(value)
+}
+
+fn session(tx: &mut Tx) -> Result<&mut Session, StoreError> {
+    match &mut tx.0 {
+        On::Postgres(session) => Ok(session),
+        On::Sqlite(_) => Err(StoreError::Corrupt("a transaction of the other database")),
+    }
 }
 
 fn pool(host: &AnyConnectOptions, options: &Options) -> AnyPool {

@@ -470,7 +470,7 @@ async fn the_schema_on_postgresql_has_tables_and_indexes_and_nothing_else() {
 
 async fn number(store: &Store, sql: &'static str) -> i64 {
     store
-        .read(|tx| {
+        .read(move |tx| {
             Box::pin(async move {
                 let row = sqlx::query(sql).fetch_one(tx).await?;
                 Ok::<_, StoreError>(sqlx::Row::try_get(&row, 0)?)

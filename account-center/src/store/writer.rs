@@ -3,16 +3,19 @@
 //! failing one undoes its own savepoint and harms no other, a COMMIT that fails fails all of its group.
 
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sqlx::{AnyConnection, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Tx;
+use super::direct::control;
 use super::error::{Failure, StoreError};
+use super::sqlite::{open_writing, wait_for};
+use super::tx::{On, Tx};
 
 /// Writes that may wait; more are `Overloaded`.
 const QUEUE: usize = 1024;
@@ -22,7 +25,7 @@ const GROUP: usize = 64;
 /// After a failed attempt to open the connection again: writes that arrive meanwhile fail at once.
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
-/// The writer's front: sends work to the task that owns the connection.
+/// The writer's front: sends work to the thread that owns the connection.
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
 }
@@ -93,11 +96,13 @@ where
 }
 
 impl Writer {
-    /// Starts the task that owns `connection`, which was opened on `url`.
-    pub(super) fn start(connection: AnyConnection, url: String) -> Self {
+    /// Starts the thread that owns `connection`, which was opened on `path`.
+    pub(super) fn start(connection: rusqlite::Connection, path: PathBuf) -> std::io::Result<Self> {
         let (queue, incoming) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(connection, url, incoming));
-        Self { queue }
+        thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || serve(connection, &path, incoming))?;
+        Ok(Self { queue })
     }
 
     pub(super) async fn run<T, E, F>(&self, work: Arc<F>, collide: bool) -> Result<T, E>
@@ -124,7 +129,7 @@ impl Writer {
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
-    /// Finishes what was sent before, then ends the task and closes its connection.
+    /// Finishes what was sent before, then ends the thread and closes its connection.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.send(Message::Close(done)).await.is_ok() {
@@ -133,12 +138,12 @@ impl Writer {
     }
 }
 
-/// The task that owns the connection: takes what waits, up to a group, and commits it.
-async fn serve(connection: AnyConnection, url: String, mut incoming: mpsc::Receiver<Message>) {
-    let mut connection = Connection::Good(connection);
+/// The thread that owns the connection: takes what waits, up to a group, and commits it.
+fn serve(connection: rusqlite::Connection, path: &Path, mut incoming: mpsc::Receiver<Message>) {
+    let mut connection = Connection::Good(Tx(On::Sqlite(connection)));
     let mut closing = None;
     while closing.is_none() {
-        let Some(first) = incoming.recv().await else {
+        let Some(first) = incoming.blocking_recv() else {
             break;
         };
         let mut group = Vec::new();
@@ -156,12 +161,12 @@ async fn serve(connection: AnyConnection, url: String, mut incoming: mpsc::Recei
             }
         }
         if !group.is_empty() {
-            connection = connection.commit(group, &url).await;
+            connection = connection.commit(group, path);
         }
     }
     incoming.close();
-    if let Connection::Good(connection) = connection
-        && let Err(error) = connection.close().await
+    if let Connection::Good(Tx(On::Sqlite(connection))) = connection
+        && let Err((_, error)) = connection.close()
     {
         tracing::warn!(%error, "the writing connection did not close cleanly");
     }
@@ -171,19 +176,19 @@ async fn serve(connection: AnyConnection, url: String, mut incoming: mpsc::Recei
     }
 }
 
-/// The writing connection, or that it has to be opened again. After a group that failed no transaction may be open. Where SQLite undid one by itself (a full disk), the
-/// driver still counts it: then the connection is not to be trusted any more.
+/// The writing connection, or that it has to be opened again. After a group that failed no transaction may be open; a connection that cannot end one is not to be
+/// trusted any more.
 enum Connection {
-    Good(AnyConnection),
+    Good(Tx),
     /// Closed; not to be opened before this instant.
-    Gone(tokio::time::Instant),
+    Gone(Instant),
 }
 
 impl Connection {
     /// Commits a group, on a connection opened for it where the last one is gone. Nobody waits for a database that cannot be opened: its writes fail.
-    async fn commit(self, group: Vec<Box<dyn Job>>, url: &str) -> Self {
-        let mut connection = match self.opened(url).await {
-            Ok(connection) => connection,
+    fn commit(self, group: Vec<Box<dyn Job>>, path: &Path) -> Self {
+        let mut tx = match self.opened(path) {
+            Ok(tx) => tx,
             Err((gone, error)) => {
                 let error = Arc::new(error);
                 for job in group {
@@ -192,39 +197,33 @@ impl Connection {
                 return gone;
             }
         };
-        if commit(&mut connection, group).await {
-            return Self::Good(connection);
-        }
-        // A rollback by a dropped transaction is only queued. Asking in order sees it done.
-        if connection.ping().await.is_ok() && !connection.is_in_transaction() {
-            return Self::Good(connection);
+        if commit(&mut tx, group) || at_rest(&tx) || move_on(&tx, "ROLLBACK").is_ok() {
+            return Self::Good(tx);
         }
         tracing::warn!("the writing connection lost its place; it is opened again");
-        drop(connection.close().await);
-        Self::Gone(tokio::time::Instant::now())
+        Self::Gone(Instant::now())
     }
 
-    async fn opened(self, url: &str) -> Result<AnyConnection, (Self, sqlx::Error)> {
+    fn opened(self, path: &Path) -> Result<Tx, (Self, sqlx::Error)> {
         match self {
-            Self::Good(connection) => Ok(connection),
-            Self::Gone(until) if until > tokio::time::Instant::now() => Err((
+            Self::Good(tx) => Ok(tx),
+            Self::Gone(until) if until > Instant::now() => Err((
                 self,
                 sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()),
             )),
-            Self::Gone(_) => super::sqlite::open_writing(url).await.map_err(|error| {
-                tracing::error!(%error, "the writing connection could not be opened again");
-                (
-                    Self::Gone(tokio::time::Instant::now() + REOPEN_PAUSE),
-                    error,
-                )
-            }),
+            Self::Gone(_) => open_writing(path)
+                .map(|connection| Tx(On::Sqlite(connection)))
+                .map_err(|error| {
+                    tracing::error!(%error, "the writing connection could not be opened again");
+                    (Self::Gone(Instant::now() + REOPEN_PAUSE), error)
+                }),
         }
     }
 }
 
 /// One transaction for the whole group, then the answers; `false` when it failed as a whole.
-async fn commit(connection: &mut AnyConnection, mut group: Vec<Box<dyn Job>>) -> bool {
-    match transact(connection, &mut group).await {
+fn commit(tx: &mut Tx, mut group: Vec<Box<dyn Job>>) -> bool {
+    match transact(tx, &mut group) {
         Ok(()) => {
             group.into_iter().for_each(Job::settle);
             true
@@ -239,33 +238,35 @@ async fn commit(connection: &mut AnyConnection, mut group: Vec<Box<dyn Job>>) ->
     }
 }
 
-async fn transact(
-    connection: &mut AnyConnection,
-    group: &mut [Box<dyn Job>],
-) -> Result<(), sqlx::Error> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+fn transact(tx: &mut Tx, group: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
+    move_on(tx, "BEGIN IMMEDIATE")?;
     if let [only] = group {
         // Alone, a write needs no savepoint.
-        return if only.run(&mut tx).await {
-            tx.commit().await
-        } else {
-            tx.rollback().await
-        };
+        let keep = wait_for(only.run(tx));
+        return move_on(tx, if keep { "COMMIT" } else { "ROLLBACK" });
     }
     let mut kept = false;
     for job in group.iter_mut() {
-        let mut savepoint = tx.begin().await?;
-        if job.run(&mut savepoint).await {
-            savepoint.commit().await?;
+        move_on(tx, "SAVEPOINT one")?;
+        if wait_for(job.run(tx)) {
             kept = true;
         } else {
             // Fails when SQLite has undone the whole transaction by itself (disk full): then nothing of the group may be answered as kept.
-            savepoint.rollback().await?;
+            move_on(tx, "ROLLBACK TO one")?;
         }
+        move_on(tx, "RELEASE one")?;
     }
-    if kept {
-        tx.commit().await
-    } else {
-        tx.rollback().await
+    move_on(tx, if kept { "COMMIT" } else { "ROLLBACK" })
+}
+
+/// Whether no transaction is open.
+fn at_rest(tx: &Tx) -> bool {
+    matches!(&tx.0, On::Sqlite(connection) if connection.is_autocommit())
+}
+
+fn move_on(tx: &Tx, sql: &str) -> Result<(), sqlx::Error> {
+    match &tx.0 {
+        On::Sqlite(connection) => control(connection, sql),
+        On::Postgres(_) => Err(sqlx::Error::Protocol("the writer is for SQLite".to_owned())),
     }
 }

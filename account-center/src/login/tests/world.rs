@@ -323,7 +323,7 @@ impl World {
 
     pub(super) async fn scalar(&self, sql: String) -> i64 {
         self.store
-            .read(|tx| {
+            .read(move |tx| {
                 let sql = sql.clone();
                 Box::pin(async move {
                     let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(tx).await?;
@@ -336,7 +336,7 @@ impl World {
 
     pub(super) async fn texts(&self, sql: &'static str) -> Vec<String> {
         self.store
-            .read(|tx| {
+            .read(move |tx| {
                 Box::pin(async move {
                     let rows = sqlx::query(sql).fetch_all(tx).await?;
                     Ok::<_, StoreError>(
