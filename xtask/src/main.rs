@@ -10,6 +10,7 @@
 mod api;
 mod apt;
 mod audit;
+mod bench;
 mod bindings;
 mod count;
 mod demo;
@@ -51,6 +52,8 @@ enum Task {
     Demo(demo::Options),
     /// Measure the library that ships inside an app, against its budget.
     Size(size::Options),
+    /// Measure the account center under load, beside Keycloak.
+    Bench(bench::Options),
     /// Check licences, known vulnerabilities and unwanted crates (installs cargo-deny).
     Audit,
     /// Build the library and generate its Kotlin and Swift.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Size(options) => size::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Audit => audit::run(),
         Task::Bindings(options) => bindings::run(&options),
         Task::Api(options) => api::run(&options),

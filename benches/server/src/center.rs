@@ -22,6 +22,8 @@ const LOGIN: &str = "/v1/login";
 const REFRESH: &str = "/v1/sessions/refresh";
 /// Longest time for one series of requests.
 const LIMIT: Duration = Duration::from_mins(3);
+/// No series has more bindings.
+pub(crate) const SERIES: u64 = 1_000_000;
 /// Keys that the requests are spread over.
 const DEVICES: usize = 256;
 
@@ -34,6 +36,8 @@ pub(crate) struct Amounts {
     pub(crate) bindings: usize,
     /// Connections at a time.
     pub(crate) connections: usize,
+    /// Which series it is: each binds strangers of its own.
+    pub(crate) series: u64,
 }
 
 /// Settings for the account center over these parties and this database.
@@ -238,7 +242,8 @@ impl Center {
     async fn bindings(&self, amounts: Amounts, parties: &Parties) -> Result<Figure> {
         let nonce = self.nonce().await?;
         let count = amounts.bindings;
-        let stranger = |number: usize| people::STRANGERS + number as u64;
+        let first = people::STRANGERS + amounts.series * SERIES;
+        let stranger = |number: usize| first + number as u64;
         let mut requests = Vec::new();
         for number in 0..count {
             requests.push(self.login(&nonce, number, stranger(number))?);

@@ -15,10 +15,11 @@ use postern_account_center::keys::Keys;
 use postern_account_center::login::decision::Completion;
 use postern_account_center::phone_number::PhoneNumber;
 use postern_account_center::providers::Profile;
-use postern_account_center::store::{Store, StoreError};
+use postern_account_center::store::{Addresses, Database, Store, StoreError};
+use rusqlite::types::ValueRef;
 
-use crate::Result;
-use crate::people;
+use crate::postgres::Postgres;
+use crate::{Result, people};
 
 /// Accounts in one transaction.
 const BATCH: u64 = 2000;
@@ -72,6 +73,7 @@ pub(crate) async fn accounts(config: &Config, from: u64, to: u64) -> Result<()> 
                         )
                         .await?;
                     }
+                    sqlx::query("DELETE FROM outbox").execute(tx).await?;
                     Ok::<_, StoreError>(())
                 })
             })
@@ -79,6 +81,57 @@ pub(crate) async fn accounts(config: &Config, from: u64, to: u64) -> Result<()> 
         begin = end;
     }
     store.close().await;
+    Ok(())
+}
+
+/// What accounts are made of, parents first.
+const TABLES: [&str; 6] = [
+    "accounts",
+    "phones",
+    "login_passwords",
+    "bindings",
+    "open_ids",
+    "binding_history",
+];
+
+/// Copies the accounts of an SQLite file, row for row, to the PostgreSQL database of this name, whose schema the store makes.
+pub(crate) async fn copy(from: &Path, postgres: &Postgres, name: &str) -> Result<()> {
+    let url = postgres.database(name)?;
+    Store::open(&Database::Postgres(
+        Addresses::parse(&url).ok_or("not PostgreSQL's address")?,
+    ))
+    .await?
+    .close()
+    .await;
+    let sqlite = rusqlite::Connection::open(from)?;
+    for table in TABLES {
+        let mut statement = sqlite.prepare(&format!("SELECT * FROM {table}"))?;
+        let columns = statement.column_names().join(", ");
+        let count = statement.column_count();
+        let mut rows = statement.query([])?;
+        postgres.copy(name, &format!("{table} ({columns})"), |out| {
+            while let Some(row) = rows.next()? {
+                for index in 0..count {
+                    if index > 0 {
+                        out.write_all(b"\t")?;
+                    }
+                    match row.get_ref(index)? {
+                        ValueRef::Null => out.write_all(b"\\N")?,
+                        ValueRef::Integer(value) => write!(out, "{value}")?,
+                        ValueRef::Text(text)
+                            if text.iter().all(|byte| *byte >= b' ' && *byte != b'\\') =>
+                        {
+                            out.write_all(text)?
+                        }
+                        _ => return Err(format!("{table} has a value that is not expected").into()),
+                    }
+                }
+                out.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+    }
+    postgres.sql(name, "VACUUM ANALYZE")?;
     Ok(())
 }
 

@@ -10,14 +10,17 @@
 mod center;
 mod device;
 mod generate;
+mod keycloak;
 mod load;
 mod measure;
 mod people;
+mod postgres;
 mod process;
 mod report;
 mod stub;
 mod wire;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,6 +28,9 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use center::{Amounts, Center};
+use keycloak::Keycloak;
+use postgres::Postgres;
+use report::Figure;
 use stub::Parties;
 
 /// Any failure; the text is for the person at the terminal.
@@ -44,11 +50,17 @@ struct Options {
     #[arg(long, default_value_t = 8000)]
     logins: usize,
     /// New bindings in a series
-    #[arg(long, default_value_t = 6000)]
-    bindings: usize,
+    #[arg(long, default_value_t = 6000, value_parser = clap::value_parser!(u64).range(1..center::SERIES))]
+    bindings: u64,
     /// Connections at a time
     #[arg(long, default_value_t = 32)]
     connections: usize,
+    /// Keycloak's folder, unpacked from its distribution; without it there is no ratio
+    #[arg(long, conflicts_with = "without_postgres")]
+    keycloak: Option<PathBuf>,
+    /// Measure over SQLite alone
+    #[arg(long)]
+    without_postgres: bool,
     /// Where the databases are put: a folder on a disk like the server's. It is deleted at the end
     #[arg(long, default_value = "/var/tmp")]
     folder: PathBuf,
@@ -105,39 +117,86 @@ async fn everything(options: &Options, folder: &Path) -> Result<()> {
     let parties = Parties::start()?;
     let amounts = Amounts {
         logins: options.logins,
-        bindings: options.bindings,
+        bindings: usize::try_from(options.bindings)?,
         connections: options.connections,
+        series: 0,
+    };
+    // PostgreSQL's user has to get into it.
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
+    let postgres = if options.without_postgres {
+        None
+    } else {
+        Some(Postgres::start(&folder.join("postgres"))?)
     };
     println!("{}", report::head());
-    sqlite(options, folder, &parties, amounts).await
+    let ours = account_center(options, folder, &parties, postgres.as_ref(), amounts).await?;
+    let (Some(home), Some(postgres)) = (&options.keycloak, &postgres) else {
+        return Ok(());
+    };
+    let accounts = options.accounts.first().copied().unwrap_or(10_000);
+    let keycloak = Keycloak::start(home, folder, postgres, &parties, accounts).await?;
+    let theirs = keycloak
+        .measure(accounts, options.logins, options.connections)
+        .await?;
+    keycloak.stop();
+    for figure in &theirs {
+        let place = format!("Keycloak, PostgreSQL, {accounts}");
+        println!("{}", report::line(&place, figure));
+    }
+    if let (Some(ours), Some(theirs)) = (ours, theirs.first()) {
+        println!("ratio {:.1}", theirs.cpu_ms() / ours);
+    }
+    Ok(())
 }
 
-async fn sqlite(
+/// The account center over both databases at every number of accounts. Gives the CPU time of a returning login over PostgreSQL at the smallest.
+async fn account_center(
     options: &Options,
     folder: &Path,
     parties: &Parties,
-    amounts: Amounts,
-) -> Result<()> {
-    let folder = folder.join("sqlite");
+    postgres: Option<&Postgres>,
+    mut amounts: Amounts,
+) -> Result<Option<f64>> {
+    let folder = folder.join("account-center");
     let data = folder.join("data");
     std::fs::create_dir_all(&data)?;
-    let database = format!("sqlite:{}", data.join("postern.db").display());
-    let settings = center::settings(parties, &database);
+    let file = data.join("postern.db");
+    let settings = center::settings(parties, &format!("sqlite:{}", file.display()));
     let config = generate::config(&settings, &data)?;
     let mut there = 0;
+    let mut smallest = None;
     for &accounts in &options.accounts {
         generate::accounts(&config, there, accounts).await?;
         there = accounts;
-        let center = Center::start(&options.account_center, &folder, &settings, None).await?;
-        for figure in center.measure(accounts, amounts, parties).await? {
-            println!(
-                "{}",
-                report::line(&format!("SQLite, {accounts} accounts"), &figure)
-            );
+        if let Some(postgres) = postgres {
+            let name = format!("postern_{accounts}");
+            generate::copy(&file, postgres, &name).await?;
+            let settings = center::settings(parties, &postgres.url(&name));
+            let database = Some(postgres.id());
+            let center =
+                Center::start(&options.account_center, &folder, &settings, database).await?;
+            let figures = center.measure(accounts, amounts, parties).await?;
+            center.stop();
+            for figure in &figures {
+                println!(
+                    "{}",
+                    report::line(&format!("PostgreSQL, {accounts}"), figure)
+                );
+            }
+            smallest = smallest.or(figures.first().map(Figure::cpu_ms));
+            // Its pages are not to be in the way of what comes next.
+            postgres.sql("postgres", &format!("DROP DATABASE {name}"))?;
         }
+        let center = Center::start(&options.account_center, &folder, &settings, None).await?;
+        let figures = center.measure(accounts, amounts, parties).await?;
         center.stop();
+        for figure in &figures {
+            println!("{}", report::line(&format!("SQLite, {accounts}"), figure));
+        }
+        // Its bindings made accounts, which stay; the next ones are other people's.
+        amounts.series += 1;
     }
-    Ok(())
+    Ok(smallest)
 }
 
 #[cfg(test)]
