@@ -1,4 +1,4 @@
-//! The command line: `serve`, `migrate`, `check-config`, `make-keys`, `sign-keys`, `openapi`.
+//! The command line: `serve`, `migrate`, `backup`, `restore`, `check-config`, `make-keys`, `sign-keys`, `openapi`.
 
 mod database;
 mod keys;
@@ -32,6 +32,25 @@ enum Command {
         #[command(flatten)]
         database: database::DatabaseArguments,
         /// Change nothing; fail where something is to be done.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write everything in the database to a file, from one consistent picture, while the server goes on. `restore` takes it into either kind of database.
+    Backup {
+        #[command(flatten)]
+        database: database::DatabaseArguments,
+        /// The file to write; there may be none yet.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Bring a backup into an empty database, all of it or nothing. No server may use that database meanwhile.
+    Restore {
+        #[command(flatten)]
+        database: database::DatabaseArguments,
+        /// The backup.
+        #[arg(long)]
+        from: PathBuf,
+        /// Only read the backup: whether it is whole, of this server secret, and what it has.
         #[arg(long)]
         check: bool,
     },
@@ -86,6 +105,20 @@ pub async fn run(cli: Cli, output: &mut (dyn Write + Send)) -> ExitCode {
         Command::Serve(arguments) => serve::serve(arguments, &environment).await,
         Command::Migrate { database, check } => match database.settings(&environment) {
             Ok(config) => database::migrate(&config, check, output).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Backup { database, to } => match database.settings(&environment) {
+            Ok(config) => database::back_up(&config, &to, &Context::system(), output).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Restore {
+            database,
+            from,
+            check,
+        } => match database.settings(&environment) {
+            Ok(config) => {
+                database::restore(&config, &from, check, &Context::system(), output).await
+            }
             Err(failure) => Err(failure),
         },
         Command::CheckConfig { config } => check(&config, &environment, output),

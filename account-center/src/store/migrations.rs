@@ -76,6 +76,13 @@ pub struct SchemaState {
     pub changed: Vec<i64>,
 }
 
+impl SchemaState {
+    /// Whether nothing was ever migrated.
+    pub fn is_fresh(&self) -> bool {
+        self.pending.len() == ALL.len() && self.ahead.is_empty()
+    }
+}
+
 /// The newest migration of this program.
 pub fn newest() -> i64 {
     ALL.iter().map(|(version, ..)| *version).max().unwrap_or(0)

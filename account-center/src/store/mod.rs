@@ -7,11 +7,13 @@
 //! before COMMIT was sent. Where COMMIT was sent and no answer came, nobody here knows what became of it, so it is `OutcomeUnknown` (503 to the client): the
 //! repetition with the same Idempotency-Key gets the stored reply if it was kept, and does the work if it was not.
 
+pub mod catalog;
 mod direct;
 pub mod error;
 pub mod migrations;
 mod postgres;
 mod sqlite;
+pub mod transfer;
 mod tx;
 mod writer;
 
@@ -145,18 +147,12 @@ impl Store {
 
     /// How a database's schema compares with this program's. Changes nothing.
     pub async fn schema_state(database: &Database) -> Result<SchemaState, StoreError> {
-        sqlx::any::install_default_drivers();
         match database {
             Database::Sqlite(path) if !path.exists() => Ok(migrations::of_nothing()),
-            Database::Sqlite(path) => {
-                let url = format!("{}?mode=ro", sqlite::url_of(path)?);
-                let mut connection = quiet(url.parse()?).connect().await?;
-                migrations::state(&mut connection).await
-            }
-            Database::Postgres(addresses) => {
-                let postgres = Postgres::open(addresses, &Options::default()).await?;
-                let state = migrations::state(&mut *postgres.pool().acquire().await?).await;
-                postgres.close().await;
+            _ => {
+                let mut connection = connect(database, false).await?;
+                let state = migrations::state(&mut connection).await;
+                connection.close().await?;
                 state
             }
         }
@@ -251,6 +247,19 @@ impl Store {
     }
 }
 
+/// One connection outside the pools, for an operator's command: no limit to how long a statement may take.
+async fn connect(database: &Database, writing: bool) -> Result<AnyConnection, StoreError> {
+    sqlx::any::install_default_drivers();
+    match database {
+        Database::Sqlite(path) if writing => sqlite::open_migrating(path).await,
+        Database::Sqlite(path) => {
+            let url = format!("{}?mode=ro", sqlite::url_of(path)?);
+            Ok(quiet(url.parse()?).connect().await?)
+        }
+        Database::Postgres(addresses) => postgres::connect(addresses).await,
+    }
+}
+
 /// Migrates, or looks whether that was done.
 async fn prepare(connection: &mut AnyConnection, options: &Options) -> Result<(), StoreError> {
     if options.migrate {
@@ -314,3 +323,5 @@ fn quiet(options: AnyConnectOptions) -> AnyConnectOptions {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_tests;

@@ -364,6 +364,17 @@ fn pool(host: &AnyConnectOptions, options: &Options) -> AnyPool {
         .connect_lazy_with(host.clone())
 }
 
+/// One connection to the host that takes writes.
+pub(super) async fn connect(addresses: &Addresses) -> Result<AnyConnection, StoreError> {
+    let hosts = addresses.options()?;
+    let host = if hosts.len() == 1 {
+        0
+    } else {
+        writable_host(&hosts).await?
+    };
+    Ok(hosts[host].connect().await?)
+}
+
 /// Whether a new transaction on this connection could write: what `target_session_attrs=read-write` asks.
 async fn takes_writes(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::query("SHOW transaction_read_only")
