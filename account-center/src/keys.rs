@@ -43,9 +43,13 @@ pub enum Purpose {
     Operation,
     /// What customers have yet to be told.
     Notice,
+    /// Names of guests' cookies, and of silent calls (W2, W4).
+    Guest,
+    /// Names of assertions by which the bank's own login vouches for somebody, and of providers' notifications: each counts once.
+    Once,
 }
 
-const PURPOSES: [(Purpose, &str); 15] = [
+const PURPOSES: [(Purpose, &str); 17] = [
     (Purpose::ProofNonce, "proof-nonce"),
     (Purpose::IdempotencyScope, "idempotency-scope"),
     (Purpose::IdempotencyFingerprint, "idempotency-fingerprint"),
@@ -61,6 +65,8 @@ const PURPOSES: [(Purpose, &str); 15] = [
     (Purpose::ProviderRequest, "provider-request"),
     (Purpose::Operation, "operation"),
     (Purpose::Notice, "notice"),
+    (Purpose::Guest, "guest"),
+    (Purpose::Once, "once"),
 ];
 
 /// A sealed value did not open: it was made by another key, for another place, or was changed.

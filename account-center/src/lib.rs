@@ -8,6 +8,7 @@ mod calendar;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod guests;
 pub mod hashing;
 pub mod http;
 pub mod idempotency;

@@ -103,6 +103,7 @@ impl Modify for AccessToken {
         routes::account,
         routes::list_bindings,
         routes::unbind,
+        routes::guests,
         routes::jwks,
         routes::openapi_document,
         routes::healthz,

@@ -68,6 +68,7 @@ impl<'a> Changes<'a> {
             subject: identity.subject.clone(),
             user_id: user_id.to_owned(),
             bound_at: self.at,
+            revoked_at: None,
         };
         accounts::insert_binding(tx, &binding).await?;
         self.link(tx, identity, &binding.binding_id).await?;
@@ -97,7 +98,7 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    /// Keeps what became of a binding (L8). `action`: `bound`, `renamed`, …
+    /// Keeps what became of a binding (L8). `action`: `bound`, `renamed`, `moved`, …
     pub async fn keep_history(
         &self,
         tx: &mut Tx,

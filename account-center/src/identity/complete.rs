@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Changes, KnownIdentity, binding_of, phone_index};
+use super::{Changes, KnownIdentity, Owner, owner, phone_index};
 use crate::context::Context;
 use crate::keys::Keys;
 use crate::login::decision::{Completion, CustomerRef};
@@ -16,6 +16,8 @@ pub struct Joining<'a> {
     pub phone: Option<&'a PhoneNumber>,
     /// argon2id of the new login password (L6).
     pub password_hash: Option<&'a str>,
+    /// Names the login, and is no handle.
+    pub login_ref: &'a str,
 }
 
 /// Who is logged in now.
@@ -44,11 +46,11 @@ pub async fn complete(
     };
     let completed = match completion {
         Completion::Return { user_id, signed } => {
-            let bound = writer.refresh_binding(tx, &user_id.0).await?;
+            writer.refresh_binding(tx, joining.login_ref).await?;
             Completed {
                 user_id: user_id.0.clone(),
                 signed: *signed,
-                bound,
+                bound: false,
             }
         }
         Completion::Join { user_id, customer } => {
@@ -71,15 +73,7 @@ pub async fn complete(
         }
     };
     // M6: the profile is refreshed at each login.
-    let profile = &identity.profile;
-    accounts::set_profile(
-        tx,
-        &completed.user_id,
-        profile.nickname.as_deref(),
-        profile.avatar_url.as_deref(),
-        writer.changes.at,
-    )
-    .await?;
+    writer.refresh_profile(tx, &completed.user_id).await?;
     Ok(completed)
 }
 
@@ -90,28 +84,33 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// L7: the identity is bound. A new open id links itself (W5); a new subject of the same person is taken over (M5).
-    async fn refresh_binding(&self, tx: &mut Tx, user_id: &str) -> Result<bool, StoreError> {
-        let Some(mut binding) = binding_of(tx, self.identity).await? else {
-            return Err(StoreError::Corrupt("a binding that was found is gone"));
-        };
-        let moved = binding.platform != self.identity.platform;
-        let has_one_there = moved
-            && accounts::bindings(tx, user_id).await?.iter().any(|other| {
-                other.provider == self.identity.provider && other.platform == self.identity.platform
-            });
-        if moved && !has_one_there {
-            self.changes.bind(tx, self.identity, user_id).await?;
-            return Ok(true);
+    async fn refresh_binding(&self, tx: &mut Tx, login_ref: &str) -> Result<(), StoreError> {
+        match owner(tx, self.identity).await? {
+            Owner::Account(binding) => {
+                self.changes
+                    .follow(tx, self.identity, &binding, login_ref)
+                    .await
+            }
+            Owner::Nobody | Owner::Contested(_) => {
+                Err(StoreError::Corrupt("a binding that was found is gone"))
+            }
         }
-        if !moved && binding.subject != self.identity.subject {
-            accounts::set_subject(tx, &binding.binding_id, &self.identity.subject).await?;
-            binding.subject.clone_from(&self.identity.subject);
-            self.changes.keep_history(tx, &binding, "renamed").await?;
+    }
+
+    /// M6: what the provider shows now. An exchange that was not asked for a profile (M3) shows none, and changes none.
+    async fn refresh_profile(&self, tx: &mut Tx, user_id: &str) -> Result<(), StoreError> {
+        let profile = &self.identity.profile;
+        if profile.nickname.is_none() && profile.avatar_url.is_none() {
+            return Ok(());
         }
-        self.changes
-            .link(tx, self.identity, &binding.binding_id)
-            .await?;
-        Ok(false)
+        accounts::set_profile(
+            tx,
+            user_id,
+            profile.nickname.as_deref(),
+            profile.avatar_url.as_deref(),
+            self.changes.at,
+        )
+        .await
     }
 
     async fn join(

@@ -2,6 +2,8 @@
 
 mod changes;
 mod complete;
+mod moved;
+mod reduced;
 mod resolve;
 mod view;
 
@@ -17,7 +19,8 @@ use crate::store::{StoreError, Tx, accounts};
 
 pub use changes::Changes;
 pub use complete::{Completed, Joining, complete};
-pub use resolve::{Resolved, resolve};
+pub use reduced::account_view_as;
+pub use resolve::{Owner, Resolved, owner, resolve};
 pub(crate) use view::phone_of;
 pub use view::{AccountView, BindingView, Identification, account_view};
 
@@ -84,7 +87,7 @@ pub fn phone_index(keys: &Keys, phone: &PhoneNumber) -> String {
     keys.name(Purpose::PhoneIndex, &[phone.as_str().as_bytes()])
 }
 
-/// Looks for everything that decides a login: by identity (W2, then W4), by number (U2), by customer reference (L5).
+/// Looks for everything that decides a login: by identity (W4, then W2), by number (U2), by customer reference (L5).
 pub async fn facts(
     tx: &mut Tx,
     keys: &Keys,
@@ -93,8 +96,15 @@ pub async fn facts(
     customer: Option<&CustomerRef>,
 ) -> Result<Facts, StoreError> {
     let mut facts = Facts::default();
-    if let Some(binding) = binding_of(tx, identity).await? {
-        facts.by_identity = account_facts(tx, identity, &binding.user_id).await?;
+    match owner(tx, identity).await? {
+        Owner::Nobody => {}
+        Owner::Account(binding) => {
+            facts.by_identity = account_facts(tx, identity, &binding.user_id).await?;
+        }
+        Owner::Contested(binding) => {
+            facts.by_identity = account_facts(tx, identity, &binding.user_id).await?;
+            facts.contested = true;
+        }
     }
     if let Some(phone) = phone
         && let Some(user_id) = accounts::by_phone(tx, &phone_index(keys, phone)).await?
@@ -107,30 +117,6 @@ pub async fn facts(
         facts.by_customer = account_facts(tx, identity, &user_id).await?;
     }
     Ok(facts)
-}
-
-/// The binding of an identity: by its subject, or, where the provider gave the person another subject (M5), by the open id, which stays (W4), or by another
-/// name that the provider told in the same answer.
-async fn binding_of(
-    tx: &mut Tx,
-    identity: &KnownIdentity,
-) -> Result<Option<accounts::BindingRow>, StoreError> {
-    let KnownIdentity {
-        provider,
-        platform,
-        app_id,
-        subject,
-        ..
-    } = identity;
-    if let Some(binding) = accounts::binding_of_subject(tx, provider, platform, subject).await? {
-        return Ok(Some(binding));
-    }
-    for name in identity.names() {
-        if let Some(binding) = accounts::binding_of_open_id(tx, provider, app_id, name).await? {
-            return Ok(Some(binding));
-        }
-    }
-    Ok(None)
 }
 
 async fn account_facts(

@@ -11,6 +11,10 @@ use crate::store::{StoreError, Tx, accounts};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Identification {
+    /// Nobody is known: a virtual user id (W6).
+    Guest,
+    /// A provider's identity alone was told, silently (W4).
+    Identified,
     /// No customer reference is stored.
     Unsigned,
     /// A customer of the core.

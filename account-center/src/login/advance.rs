@@ -10,6 +10,7 @@ use super::decision::{Completion, Next, Progress, Refusal, Resolved, decide};
 use super::engine::{Engine, Present, port_problem};
 use super::state::{FacePurpose, LoginState, ProofAsked, Stage};
 use super::wire::{LoginReply, Step};
+use crate::guests::{At, Guests};
 use crate::http::Call;
 use crate::http::reply::Reply;
 use crate::identity::{self, Joining, KnownIdentity};
@@ -52,6 +53,8 @@ pub(super) enum Position {
         request: Option<String>,
         /// The credential is marked as used already, by the login that was kept.
         spent: bool,
+        /// The guest of the device key is brought in at the end (W6).
+        bring_guest: bool,
     },
     /// It is under way. `bucket`: the attempt that turned out to be right is put back.
     At {
@@ -225,6 +228,7 @@ impl Work {
                 kept,
                 request,
                 spent,
+                bring_guest,
             } => {
                 if let Some(request) = request
                     && !provider_requests::spend(tx, request).await?
@@ -233,8 +237,11 @@ impl Work {
                         .detail("its request was used before")
                         .into());
                 }
-                self.start(tx, app_id, (credential, *memory), kept, *spent)
-                    .await?
+                if !*spent {
+                    self.spend(tx, credential, *memory).await?;
+                }
+                let kept = spent.then_some(kept.as_str());
+                self.start(tx, app_id, kept, *bring_guest).await?
             }
             Position::At { present, bucket } => {
                 let held = self.engine.hold(tx, present).await?;
@@ -304,25 +311,30 @@ impl Work {
         Ok(reply)
     }
 
-    /// A new login, not stored yet. Its credential serves once, whoever brings it (M2).
+    /// A credential serves once, whoever brings it (M2).
+    async fn spend(&self, tx: &mut Tx, credential: &str, memory: Duration) -> Result<(), Problem> {
+        let until = self.engine.parts.context.now().plus(memory);
+        if limits::spend_credential(tx, credential, until).await? {
+            Ok(())
+        } else {
+            Err(used_before())
+        }
+    }
+
+    /// A new login, not stored yet. `kept`: the row of an identity that was kept, with which it goes on.
     async fn start(
         &self,
         tx: &mut Tx,
         app_id: &str,
-        (credential, memory): (&str, Duration),
-        kept: &str,
-        spent: bool,
+        kept: Option<&str>,
+        bring_guest: bool,
     ) -> Result<Present, Problem> {
         let parts = &self.engine.parts;
         let now = parts.context.now();
-        let used_before =
-            || Problem::new(Code::ProviderCodeInvalid).detail("this code was used before");
-        if spent {
+        if let Some(kept) = kept {
             // Whoever deletes the kept row goes on with it; a second request finds nothing.
             logins::lock(tx, kept).await?.ok_or_else(used_before)?;
             logins::delete(tx, kept).await?;
-        } else if !limits::spend_credential(tx, credential, now.plus(memory)).await? {
-            return Err(used_before());
         }
         let state = LoginState {
             identity: self.known.identity.clone(),
@@ -330,6 +342,7 @@ impl Work {
                 attempts_used: 0,
                 last: None,
             },
+            bring_guest,
         };
         let row = LoginRow {
             login_hash: self.login_hash.clone(),
@@ -360,6 +373,7 @@ impl Work {
         let joining = Joining {
             phone: self.known.phone.as_ref(),
             password_hash: self.known.password_hash.as_deref(),
+            login_ref: &held.row.login_hash,
         };
         let done = identity::complete(
             tx,
@@ -370,6 +384,18 @@ impl Work {
             joining,
         )
         .await?;
+        Guests::now(&parts.keys, &parts.context)
+            .logged_in(
+                tx,
+                &At {
+                    app_id: &held.row.app_id,
+                    device_key: self.call.device_key.as_str(),
+                },
+                Some(&self.known.identity),
+                &done.user_id,
+                held.state.bring_guest,
+            )
+            .await?;
         let session = NewSession {
             user_id: done.user_id.clone(),
             app_id: held.row.app_id.clone(),
@@ -429,6 +455,10 @@ impl Work {
             _ => Err(Undone::NeedsFace(purpose)),
         }
     }
+}
+
+pub(super) fn used_before() -> Problem {
+    Problem::new(Code::ProviderCodeInvalid).detail("this code was used before")
 }
 
 fn refused(refusal: Refusal) -> Problem {

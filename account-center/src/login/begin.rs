@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::advance::{Known, Position};
+use super::advance::{Known, Position, used_before};
 use super::decision::Progress;
 use super::engine::{Engine, HANDLE};
 use super::state::{LoginState, Stage};
-use super::wire::{BeginRequest, Start};
+use super::wire::{BeginRequest, ProviderStart, Start};
 use crate::http::Call;
 use crate::http::reply::Reply;
 use crate::identity::{self, KnownIdentity, Resolved};
 use crate::keys::Purpose;
 use crate::problem::{Code, Problem};
 use crate::providers::{Credential, ExchangeError, Offer, ProviderIdentity};
+use crate::secret::SecretText;
 use crate::store::logins::{self, LoginRow};
 use crate::store::{StoreError, limits, provider_requests};
 
@@ -22,29 +23,48 @@ impl Engine {
     pub async fn begin(&self, call: &Call, request: BeginRequest) -> Result<Reply, Problem> {
         let BeginRequest {
             app_id,
-            start: Start::Provider(start),
+            start,
+            bring_guest,
         } = request;
-        let registry = &self.parts.registry;
-        if !registry.knows(&app_id) {
+        if !self.parts.registry.knows(&app_id) {
             return Err(Problem::new(Code::AppUnknown).pointer("/app_id"));
         }
-        let (offer, credential, request) = start
+        match start {
+            Start::Provider(start) => self.begin_with(call, app_id, start, bring_guest).await,
+            Start::Silent(start) => self.identify(call, app_id, start, bring_guest).await,
+        }
+    }
+
+    /// The offer that a credential belongs to.
+    pub(crate) fn offered(
+        &self,
+        app_id: &str,
+        start: ProviderStart,
+        pointer: &str,
+    ) -> Result<(&Offer, Credential, Option<SecretText>), Problem> {
+        start
             .into_parts()
             .and_then(|(provider, credential, request)| {
-                Some((registry.offer(&app_id, provider)?, credential, request))
+                let offer = self.parts.registry.offer(app_id, provider)?;
+                Some((offer, credential, request))
             })
-            .ok_or_else(|| {
-                Problem::new(Code::NotOfferedHere).pointer("/start/provider/provider")
-            })?;
+            .ok_or_else(|| Problem::new(Code::NotOfferedHere).pointer(pointer))
+    }
+
+    async fn begin_with(
+        &self,
+        call: &Call,
+        app_id: String,
+        start: ProviderStart,
+        bring_guest: bool,
+    ) -> Result<Reply, Problem> {
+        let (offer, credential, request) =
+            self.offered(&app_id, start, "/start/provider/provider")?;
 
         let mut begun = Begun::new(self, call, &app_id, offer, &credential);
         let (identity, spent) = match self.earlier(&begun).await? {
             Earlier::Kept(identity) => (identity, true),
-            Earlier::Used => {
-                return Err(
-                    Problem::new(Code::ProviderCodeInvalid).detail("this code was used before")
-                );
-            }
+            Earlier::Used => return Err(used_before()),
             Earlier::Nothing => {
                 if let Some(request) = request {
                     let provider = offer.connector.provider();
@@ -69,6 +89,7 @@ impl Engine {
             kept: begun.kept.clone(),
             request: begun.request.clone(),
             spent,
+            bring_guest,
         };
         let result = self
             .advance(
@@ -96,17 +117,23 @@ impl Engine {
         offer: &Offer,
         credential: &Credential,
     ) -> Result<KnownIdentity, Problem> {
+        self.resolve(self.ask_provider(offer, credential).await?)
+            .await
+    }
+
+    /// Exchanges a credential for the provider's answer (M2).
+    pub(crate) async fn ask_provider(
+        &self,
+        offer: &Offer,
+        credential: &Credential,
+    ) -> Result<ProviderIdentity, Problem> {
         let exchange = offer.connector.exchange(&offer.app, credential);
-        let identity = match tokio::time::timeout(self.parts.policy.exchange_limit, exchange).await
-        {
-            Ok(result) => result.map_err(exchange_problem)?,
-            Err(_) => {
-                return Err(exchange_problem(ExchangeError::Unavailable(
-                    "no answer within the time limit".into(),
-                )));
-            }
-        };
-        self.resolve(identity).await
+        match tokio::time::timeout(self.parts.policy.exchange_limit, exchange).await {
+            Ok(result) => result.map_err(exchange_problem),
+            Err(_) => Err(exchange_problem(ExchangeError::Unavailable(
+                "no answer within the time limit".into(),
+            ))),
+        }
     }
 
     /// W2: nothing is recorded of somebody whose lasting subject the provider does not tell; but an open id may be known already (W4).
@@ -160,6 +187,7 @@ impl Engine {
                 attempts_used: 0,
                 last: None,
             },
+            bring_guest: false,
         };
         let row = LoginRow {
             login_hash: begun.kept.clone(),
@@ -196,19 +224,19 @@ impl Engine {
 }
 
 /// A beginning: the names under which its credential is remembered.
-struct Begun {
+pub(crate) struct Begun {
     app_id: String,
     device_key: String,
-    credential: String,
+    pub(crate) credential: String,
     /// How long the credential is remembered.
-    memory: Duration,
+    pub(crate) memory: Duration,
     kept: String,
     /// The prepared request that it belongs to.
-    request: Option<String>,
+    pub(crate) request: Option<String>,
 }
 
 impl Begun {
-    fn new(
+    pub(crate) fn new(
         engine: &Engine,
         call: &Call,
         app_id: &str,

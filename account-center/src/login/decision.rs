@@ -89,6 +89,8 @@ pub struct Facts {
     pub by_number: Option<AccountFacts>,
     /// The account that stores the customer reference.
     pub by_customer: Option<AccountFacts>,
+    /// `by_identity` is bound by another open id of the same app: the identity is somebody else's by now, and opens nothing (M5).
+    pub contested: bool,
 }
 
 /// How a login ends when it succeeds: what the last transaction writes (U1).
@@ -167,6 +169,9 @@ pub enum Next {
 
 /// What comes next after `progress`, given `facts`.
 pub fn decide(progress: &Progress, facts: &Facts) -> Next {
+    if facts.contested {
+        return Next::Refuse(Refusal::IdentityBoundElsewhere);
+    }
     match &facts.by_identity {
         Some(account) => decide_known(progress, account),
         None => decide_unknown(progress, facts),

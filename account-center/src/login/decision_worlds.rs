@@ -97,6 +97,7 @@ fn all_facts(for_customer: Option<&CustomerRef>) -> Vec<Facts> {
                         by_identity,
                         by_number: number.cloned(),
                         by_customer: by_customer.clone(),
+                        contested: false,
                     });
                 }
             }

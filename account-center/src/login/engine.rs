@@ -23,7 +23,7 @@ use crate::store::logins::{self, LoginRow};
 use crate::store::{Store, StoreError, Tx};
 
 /// What a handle begins with.
-pub(super) const HANDLE: &str = "lg_";
+pub(crate) const HANDLE: &str = "lg_";
 /// How long the row of a login outlives it, so that a late answer is told apart from an unknown handle.
 const AFTERLIFE: std::time::Duration = std::time::Duration::from_mins(10);
 
@@ -321,7 +321,7 @@ impl Engine {
         created_at.plus(self.parts.policy.lifetime).plus(AFTERLIFE)
     }
 
-    pub(super) fn login_hash(&self, handle: &str) -> String {
+    pub(crate) fn login_hash(&self, handle: &str) -> String {
         self.parts
             .keys
             .name(Purpose::LoginHandle, &[handle.as_bytes()])

@@ -5,7 +5,7 @@
 //! | `wire` `parse` | what goes over the wire, read strictly |
 //! | `decision` | what comes next: a pure function |
 //! | `state` `policy` | where a login stands between two requests; times, limits, texts |
-//! | `begin` | exchanges a provider's credential |
+//! | `begin` `silent` | exchange a provider's credential, with the person's knowledge or without (W4) |
 //! | `engine` | finds the step that an answer is for |
 //! | `advance` | decides and writes, in one transaction |
 //! | `sms` `verification` `registration` `face` | one step each |
@@ -20,6 +20,7 @@ mod password_rules;
 pub mod policy;
 pub mod prepare;
 mod registration;
+pub(crate) mod silent;
 mod sms;
 mod state;
 mod verification;

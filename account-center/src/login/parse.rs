@@ -30,16 +30,7 @@ impl From<Refused> for Problem {
 impl LoginRequest {
     /// Reads a body.
     pub fn parse(body: &[u8]) -> Result<Self, Refused> {
-        let whole = json::value(body).map_err(|problem| {
-            let pointer = problem.pointer.clone().unwrap_or_default();
-            let detail = if pointer.is_empty() {
-                "the body is not JSON in UTF-8"
-            } else {
-                "this member occurs twice"
-            };
-            Refused { pointer, detail }
-        })?;
-        let mut body = Object::new(String::new(), whole)?;
+        let mut body = Object::of(body)?;
         if body.has("login") || body.has("answer") || body.has("step_id") {
             let request = AnswerRequest {
                 login: body.secret("login")?,
@@ -52,6 +43,7 @@ impl LoginRequest {
             let request = BeginRequest {
                 app_id: body.text("app_id")?,
                 start: start(body.object("start")?)?,
+                bring_guest: body.flag("bring_guest")?,
             };
             body.end()?;
             Ok(Self::Begin(request))
@@ -60,8 +52,17 @@ impl LoginRequest {
 }
 
 fn start(mut start: Object) -> Result<Start, Refused> {
-    let mut provider = start.object("provider")?;
+    if start.has("silent") {
+        let credential = start.object("silent")?;
+        start.end()?;
+        return Ok(Start::Silent(credential_of(credential)?));
+    }
+    let credential = start.object("provider")?;
     start.end()?;
+    Ok(Start::Provider(credential_of(credential)?))
+}
+
+pub(crate) fn credential_of(mut provider: Object) -> Result<ProviderStart, Refused> {
     let name = provider.text("provider")?;
     let begun = match name.as_str() {
         "wechat" => ProviderStart::WeChat(code_start(&mut provider)?),
@@ -77,10 +78,10 @@ fn start(mut start: Object) -> Result<Start, Refused> {
             request: provider.secret("request")?,
         }),
         // Not offered, whatever comes with it.
-        _ => return Ok(Start::Provider(ProviderStart::Unknown)),
+        _ => return Ok(ProviderStart::Unknown),
     };
     provider.end()?;
-    Ok(Start::Provider(begun))
+    Ok(begun)
 }
 
 fn code_start(provider: &mut Object) -> Result<CodeStart, Refused> {
@@ -149,13 +150,27 @@ fn sealed(mut object: Object) -> Result<SealedField, Refused> {
 }
 
 /// An object being read: each member is taken once, and what is left at the end was not described.
-struct Object {
+pub(crate) struct Object {
     pointer: String,
     members: Map<String, Value>,
 }
 
 impl Object {
-    fn new(pointer: String, value: Value) -> Result<Self, Refused> {
+    /// The members of a body.
+    pub(crate) fn of(body: &[u8]) -> Result<Self, Refused> {
+        let whole = json::value(body).map_err(|problem| {
+            let pointer = problem.pointer.clone().unwrap_or_default();
+            let detail = if pointer.is_empty() {
+                "the body is not JSON in UTF-8"
+            } else {
+                "this member occurs twice"
+            };
+            Refused { pointer, detail }
+        })?;
+        Self::new(String::new(), whole)
+    }
+
+    pub(crate) fn new(pointer: String, value: Value) -> Result<Self, Refused> {
         match value {
             Value::Object(members) => Ok(Self { pointer, members }),
             _ => Err(Refused {
@@ -165,7 +180,7 @@ impl Object {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
@@ -195,12 +210,12 @@ impl Object {
         })
     }
 
-    fn object(&mut self, name: &str) -> Result<Self, Refused> {
+    pub(crate) fn object(&mut self, name: &str) -> Result<Self, Refused> {
         let value = self.take(name)?;
         Self::new(self.at(name), value)
     }
 
-    fn text(&mut self, name: &str) -> Result<String, Refused> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<String, Refused> {
         match self.take(name)? {
             Value::String(text) => Ok(text),
             _ => Err(Refused {
@@ -210,11 +225,23 @@ impl Object {
         }
     }
 
-    fn secret(&mut self, name: &str) -> Result<SecretText, Refused> {
+    /// `true` or `false`; `false` where it is absent.
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Refused> {
+        match self.members.remove(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(Refused {
+                pointer: self.at(name),
+                detail: "must be true or false",
+            }),
+        }
+    }
+
+    pub(crate) fn secret(&mut self, name: &str) -> Result<SecretText, Refused> {
         self.text(name).map(SecretText::new)
     }
 
-    fn end(&self) -> Result<(), Refused> {
+    pub(crate) fn end(&self) -> Result<(), Refused> {
         match self.members.keys().next() {
             None => Ok(()),
             // A stranger's name of any length is not repeated at full length.
@@ -245,7 +272,9 @@ mod tests {
         let LoginRequest::Begin(begin) = read(&body).unwrap() else {
             panic!("not a beginning")
         };
-        let Start::Provider(start) = begin.start;
+        let Start::Provider(start) = begin.start else {
+            panic!("not a provider's")
+        };
         let (provider, credential, _) = start.into_parts().unwrap();
         assert_eq!(
             (
@@ -265,7 +294,7 @@ mod tests {
                 start: Start::Provider(start),
                 ..
             }) => start.into_parts(),
-            LoginRequest::Answer(_) => panic!("not a beginning"),
+            _ => panic!("not a beginning"),
         };
         assert!(matches!(
             parts(json!({"provider": "weibo", "code": "c"})),

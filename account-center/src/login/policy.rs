@@ -30,6 +30,10 @@ pub struct LoginPolicy {
     pub credential_memory: Duration,
     /// For all requests to a provider in one exchange: well below the lease of an Idempotency-Key.
     pub exchange_limit: Duration,
+    /// The privacy notice that a guest must have consented to (W6); none: whichever version the app names.
+    pub privacy_notice: Option<String>,
+    /// Guests made from an address (IPv6: from a /64).
+    pub guests_per_address: Vec<Limit>,
     /// Rules for a new login password (L6).
     pub password_rules: PasswordRules,
     /// What the bank offers to those who decline face recognition (L5).
@@ -68,6 +72,11 @@ impl Default for LoginPolicy {
             },
             credential_memory: DAY,
             exchange_limit: Duration::from_secs(15),
+            privacy_notice: None,
+            guests_per_address: vec![Limit {
+                count: 1000,
+                window: HOUR,
+            }],
             password_rules: PasswordRules {
                 min_length: 8,
                 max_length: 64,

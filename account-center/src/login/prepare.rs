@@ -80,7 +80,7 @@ impl Engine {
     }
 
     /// The row of a request that this device brings.
-    pub(super) fn request_row(
+    pub(crate) fn request_row(
         &self,
         call: &Call,
         app_id: &str,
@@ -99,7 +99,7 @@ impl Engine {
     }
 
     /// The request's name in the database, where it is waiting for this device; else the credential is worth nothing here.
-    pub(super) async fn waiting_request(&self, row: RequestRow) -> Result<String, Problem> {
+    pub(crate) async fn waiting_request(&self, row: RequestRow) -> Result<String, Problem> {
         let now = self.parts.context.now();
         let name = row.request_hash.clone();
         let waiting = self

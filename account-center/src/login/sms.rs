@@ -349,7 +349,7 @@ impl Engine {
 }
 
 /// Whom an address stands for: an IPv4 address, or the /64 that one subscriber has of IPv6.
-fn place_of(address: IpAddr) -> String {
+pub(super) fn place_of(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

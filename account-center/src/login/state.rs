@@ -20,6 +20,9 @@ pub(super) struct LoginState {
     pub(super) identity: KnownIdentity,
     /// What is asked now.
     pub(super) stage: Stage,
+    /// The guest of the device key is brought in at the end (W6).
+    #[serde(default)]
+    pub(super) bring_guest: bool,
 }
 
 /// What is asked, with exactly the data that exists then.

@@ -29,6 +29,10 @@ pub struct BeginRequest {
     pub app_id: String,
     /// What it begins with.
     pub start: Start,
+    /// The guest of this device key in this app becomes whoever logs in (W6). Nothing is brought in unasked: a phone may go from hand to hand.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub bring_guest: bool,
 }
 
 /// Answers the present step.
@@ -59,6 +63,8 @@ impl fmt::Debug for AnswerRequest {
 pub enum Start {
     /// A provider's credential (M2).
     Provider(ProviderStart),
+    /// A credential that was had without asking the person (W4, M3): it identifies, and logs nobody in.
+    Silent(ProviderStart),
 }
 
 /// A provider's credential: for each provider what its SDK gives.
@@ -279,6 +285,8 @@ pub enum Step {
     Done,
     /// Given up.
     Cancelled,
+    /// A silent credential names nobody who is known (W4).
+    NotKnown,
 }
 
 impl fmt::Debug for Step {
@@ -291,6 +299,7 @@ impl fmt::Debug for Step {
             Self::Face { .. } => "Face",
             Self::Done => "Done",
             Self::Cancelled => "Cancelled",
+            Self::NotKnown => "NotKnown",
         })
     }
 }

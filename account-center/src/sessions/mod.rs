@@ -225,8 +225,18 @@ impl Sessions {
         })
     }
 
-    /// The holder's session, if it is not over.
+    /// The holder's session, if it is not over and its holder may act on the account: `unsigned` or `signed` (L10). Others get 403 `forbidden`.
     pub async fn live(&self, tx: &mut Tx, holder: &Holder) -> Result<Row, Problem> {
+        let row = self.live_of_any_kind(tx, holder).await?;
+        if acr_of(&row.acr)? < Acr::Unsigned {
+            return Err(Problem::new(Code::Forbidden)
+                .detail("this session is a guest's, or was opened silently"));
+        }
+        Ok(row)
+    }
+
+    /// The holder's session, if it is not over, also a guest's or one that was opened silently. For what shows and changes nothing of an account.
+    pub async fn live_of_any_kind(&self, tx: &mut Tx, holder: &Holder) -> Result<Row, Problem> {
         let now = self.inner.context.now();
         let row = rows::find(tx, &holder.session_id).await?;
         row.filter(|row| row.is_live(now) && row.user_id == holder.user_id)
@@ -264,7 +274,8 @@ fn unsigned(instant: Timestamp) -> u64 {
     u64::try_from(instant.seconds()).unwrap_or(0)
 }
 
-fn acr_of(text: &str) -> Result<Acr, Problem> {
+/// How a session's holder was identified, as its row has it.
+pub fn acr_of(text: &str) -> Result<Acr, Problem> {
     [Acr::Guest, Acr::Identified, Acr::Unsigned, Acr::Signed]
         .into_iter()
         .find(|acr| acr.as_str() == text)

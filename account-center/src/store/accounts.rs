@@ -38,9 +38,12 @@ pub struct BindingRow {
     pub user_id: String,
     /// When it was made.
     pub bound_at: Timestamp,
+    /// When the provider said that the person withdrew the authorization there, if it did since the last login.
+    pub revoked_at: Option<Timestamp>,
 }
 
-const BINDING: &str = "b.binding_id, b.provider, b.platform, b.subject, b.user_id, b.bound_at";
+const BINDING: &str =
+    "b.binding_id, b.provider, b.platform, b.subject, b.user_id, b.bound_at, b.revoked_at";
 
 fn binding(row: &AnyRow) -> Result<BindingRow, StoreError> {
     Ok(BindingRow {
@@ -50,6 +53,9 @@ fn binding(row: &AnyRow) -> Result<BindingRow, StoreError> {
         subject: row.try_get(3)?,
         user_id: row.try_get(4)?,
         bound_at: Timestamp::from_millis(row.try_get(5)?),
+        revoked_at: row
+            .try_get::<Option<i64>, usize>(6)?
+            .map(Timestamp::from_millis),
     })
 }
 
@@ -132,6 +138,48 @@ pub async fn binding_of_open_id(
     row.as_ref().map(binding).transpose()
 }
 
+/// Whether an open id of this app is linked to a binding.
+pub async fn has_open_id(tx: &mut Tx, binding_id: &str, app_id: &str) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM open_ids WHERE binding_id = $1 AND app_id = $2 LIMIT 1")
+        .bind(binding_id)
+        .bind(app_id)
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Whether an open id of another app is linked to a binding.
+pub async fn has_open_id_elsewhere(
+    tx: &mut Tx,
+    binding_id: &str,
+    app_id: &str,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM open_ids WHERE binding_id = $1 AND app_id <> $2 LIMIT 1")
+        .bind(binding_id)
+        .bind(app_id)
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// An account's binding on one open-platform account: there is at most one (W3).
+pub async fn binding_on(
+    tx: &mut Tx,
+    provider: &str,
+    platform: &str,
+    user_id: &str,
+) -> Result<Option<BindingRow>, StoreError> {
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {BINDING} FROM bindings b WHERE b.provider = $1 AND b.platform = $2 AND b.user_id = $3"
+    )))
+    .bind(provider)
+    .bind(platform)
+    .bind(user_id)
+    .fetch_optional(tx)
+    .await?;
+    row.as_ref().map(binding).transpose()
+}
+
 /// An account's bindings, oldest first.
 pub async fn bindings(tx: &mut Tx, user_id: &str) -> Result<Vec<BindingRow>, StoreError> {
     let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
@@ -190,14 +238,14 @@ pub async fn next_version(tx: &mut Tx, user_id: &str) -> Result<i64, StoreError>
     Ok(row.try_get(0)?)
 }
 
-/// Stores the customer reference of an account that has none. `false`: it has one by now.
+/// Stores the customer reference of a real account that has none. `false`: it has one by now.
 pub async fn set_customer(
     tx: &mut Tx,
     user_id: &str,
     customer_ref: &str,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query(
-        "UPDATE accounts SET customer_ref = $2 WHERE user_id = $1 AND customer_ref IS NULL",
+        "UPDATE accounts SET customer_ref = $2 WHERE user_id = $1 AND kind = 'real' AND customer_ref IS NULL",
     )
     .bind(user_id)
     .bind(customer_ref)
@@ -244,14 +292,27 @@ pub async fn set_phone(
         .bind(user_id)
         .execute(&mut *tx)
         .await?;
-    sqlx::query("INSERT INTO phones (blind_index, user_id, sealed_number, bound_at) VALUES ($1, $2, $3, $4)")
-        .bind(blind_index)
-        .bind(user_id)
-        .bind(sealed_number)
-        .bind(at.millis())
-        .execute(tx)
-        .await?;
-    Ok(())
+    let done = sqlx::query(
+        "INSERT INTO phones (blind_index, user_id, sealed_number, bound_at) SELECT $1, user_id, $3, $4 FROM accounts WHERE user_id = $2 AND kind = 'real'",
+    )
+    .bind(blind_index)
+    .bind(user_id)
+    .bind(sealed_number)
+    .bind(at.millis())
+    .execute(tx)
+    .await?;
+    real(done.rows_affected())
+}
+
+/// W6: a virtual id holds nothing. A statement that gives an account something gives it to a real one, or to nobody, and that is an error.
+fn real(rows: u64) -> Result<(), StoreError> {
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Corrupt(
+            "something for an id that is not a real account's",
+        ))
+    }
 }
 
 /// Gives an account its login password.
@@ -261,38 +322,128 @@ pub async fn insert_password(
     password_hash: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO login_passwords (user_id, password_hash, changed_at) VALUES ($1, $2, $3)",
+    let done = sqlx::query(
+        "INSERT INTO login_passwords (user_id, password_hash, changed_at) SELECT user_id, $2, $3 FROM accounts WHERE user_id = $1 AND kind = 'real'",
     )
     .bind(user_id)
     .bind(password_hash)
     .bind(at.millis())
     .execute(tx)
     .await?;
-    Ok(())
+    real(done.rows_affected())
 }
 
 /// Adds a binding.
 pub async fn insert_binding(tx: &mut Tx, row: &BindingRow) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO bindings (binding_id, provider, platform, subject, user_id, bound_at) VALUES ($1, $2, $3, $4, $5, $6)")
-        .bind(&row.binding_id)
-        .bind(&row.provider)
-        .bind(&row.platform)
-        .bind(&row.subject)
-        .bind(&row.user_id)
-        .bind(row.bound_at.millis())
+    let done = sqlx::query(
+        "INSERT INTO bindings (binding_id, provider, platform, subject, user_id, bound_at, revoked_at) \
+         SELECT $1, $2, $3, $4, user_id, $6, $7 FROM accounts WHERE user_id = $5 AND kind = 'real'",
+    )
+    .bind(&row.binding_id)
+    .bind(&row.provider)
+    .bind(&row.platform)
+    .bind(&row.subject)
+    .bind(&row.user_id)
+    .bind(row.bound_at.millis())
+    .bind(row.revoked_at.map(Timestamp::millis))
+    .execute(tx)
+    .await?;
+    real(done.rows_affected())
+}
+
+/// Gives a binding another platform and subject: an app moved, or the provider renamed the person (M5).
+pub async fn set_subject(
+    tx: &mut Tx,
+    binding_id: &str,
+    platform: &str,
+    subject: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE bindings SET platform = $2, subject = $3 WHERE binding_id = $1")
+        .bind(binding_id)
+        .bind(platform)
+        .bind(subject)
         .execute(tx)
         .await?;
     Ok(())
 }
 
-/// Gives a binding another subject: the provider renamed the person (M5).
-pub async fn set_subject(tx: &mut Tx, binding_id: &str, subject: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE bindings SET subject = $2 WHERE binding_id = $1")
+/// Marks a binding as withdrawn at the provider, or clears the mark.
+pub async fn set_revoked(
+    tx: &mut Tx,
+    binding_id: &str,
+    at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE bindings SET revoked_at = $2 WHERE binding_id = $1")
         .bind(binding_id)
-        .bind(subject)
+        .bind(at.map(Timestamp::millis))
         .execute(tx)
         .await?;
+    Ok(())
+}
+
+/// An app's open ids go from one binding to another (M5).
+pub async fn move_open_ids(
+    tx: &mut Tx,
+    from: &str,
+    to: &str,
+    app_id: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE open_ids SET binding_id = $2 WHERE binding_id = $1 AND app_id = $3")
+        .bind(from)
+        .bind(to)
+        .bind(app_id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a binding that no open id is linked to any more.
+pub async fn delete_binding(tx: &mut Tx, binding_id: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM bindings WHERE binding_id = $1")
+        .bind(binding_id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// The record of a subject that changed (M5).
+#[derive(Clone, Copy, Debug)]
+pub struct SubjectChange<'a> {
+    /// A `UUIDv7`.
+    pub change_id: &'a str,
+    /// The binding as it was.
+    pub old: &'a BindingRow,
+    /// The binding that the identity belongs to now.
+    pub new: &'a BindingRow,
+    /// The app by which it was seen.
+    pub app_id: &'a str,
+    /// The login by which it was seen.
+    pub login_ref: &'a str,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Keeps the record of a subject that changed (M5).
+pub async fn insert_subject_change(
+    tx: &mut Tx,
+    change: &SubjectChange<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO subject_changes (change_id, user_id, provider, app_id, old_platform, old_subject, new_platform, new_subject, login_ref, at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(change.change_id)
+    .bind(&change.new.user_id)
+    .bind(&change.new.provider)
+    .bind(change.app_id)
+    .bind(&change.old.platform)
+    .bind(&change.old.subject)
+    .bind(&change.new.platform)
+    .bind(&change.new.subject)
+    .bind(change.login_ref)
+    .bind(change.at.millis())
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -319,7 +470,7 @@ pub async fn link_open_id(
     Ok(())
 }
 
-/// Keeps what became of a binding (L8). `action`: `bound`, `renamed`.
+/// Keeps what became of a binding (L8). `action`: `bound`, `renamed`, `moved`, `provider_revoked`, …
 pub async fn insert_history(
     tx: &mut Tx,
     entry_id: &str,

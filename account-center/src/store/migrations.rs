@@ -38,6 +38,11 @@ const ALL: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0005_account.sql"),
     ),
     (
+        7,
+        "identity",
+        include_str!("../../migrations/0007_identity.sql"),
+    ),
+    (
         20,
         "bindings by account",
         include_str!("../../migrations/0020_bindings_by_account.sql"),

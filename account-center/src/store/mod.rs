@@ -21,6 +21,7 @@ mod writer;
 pub mod accounts;
 pub mod bindings;
 pub mod events;
+pub mod guests;
 pub mod housekeeping;
 pub mod limits;
 pub mod logins;

@@ -10,8 +10,9 @@ use super::super::reply::Reply;
 use super::super::{AppState, openapi};
 use super::{authorized, authorized_change, respond};
 use crate::account::wire::{BindingList, Unbound};
-use crate::identity::{AccountView, account_view};
+use crate::identity::{AccountView, account_view_as};
 use crate::problem::{Code, Problem};
+use crate::sessions::acr_of;
 
 pub(super) fn router() -> Router<AppState> {
     Router::new()
@@ -36,8 +37,9 @@ pub(in crate::http) async fn account(State(state): State<AppState>, request: Req
             .read(move |tx| {
                 let (state, holder) = (shared.clone(), holder.clone());
                 Box::pin(async move {
-                    let session = state.sessions.live(tx, &holder).await?;
-                    let account = account_view(tx, &state.keys, &session.user_id).await?;
+                    let session = state.sessions.live_of_any_kind(tx, &holder).await?;
+                    let acr = acr_of(&session.acr)?;
+                    let account = account_view_as(tx, &state.keys, &session.user_id, acr).await?;
                     // A session without an account cannot be: the session is as good as over.
                     account.ok_or_else(|| Problem::new(Code::SessionEnded))
                 })

@@ -1,6 +1,7 @@
 //! The routes of the contract, one file for each area, and what they share: how a request is admitted and answered.
 
 mod account;
+mod guests;
 mod login;
 mod operation;
 mod sessions;
@@ -22,6 +23,7 @@ use crate::sessions::Holder;
 
 // For the OpenAPI document: utoipa looks for what its macro makes beside each handler.
 pub(super) use account::*;
+pub(super) use guests::*;
 pub(super) use login::*;
 pub(super) use operation::*;
 pub(super) use sessions::*;
@@ -32,6 +34,7 @@ pub fn router(state: AppState) -> Router {
         .merge(login::router())
         .merge(sessions::router())
         .merge(account::router())
+        .merge(guests::router())
         .merge(operation::router())
         .fallback(|| async { Problem::new(Code::NotFound).into_response() })
         .method_not_allowed_fallback(|| async {

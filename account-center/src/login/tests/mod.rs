@@ -2,7 +2,9 @@
 //! Logins over a real SQLite file. The outside parties are in `outside.rs`; `world.rs` plays the edge.
 
 mod faults;
+mod guests;
 mod handles;
+mod identity;
 mod outside;
 mod proofs;
 mod races;

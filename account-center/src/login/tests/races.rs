@@ -18,7 +18,7 @@ const LI: Customer = Customer {
     card: ("6222020000000001", "123456"),
 };
 
-async fn with_many_messages() -> Arc<World> {
+pub(super) async fn with_many_messages() -> Arc<World> {
     let many = vec![Limit {
         count: 1000,
         window: std::time::Duration::from_hours(1),
@@ -32,7 +32,7 @@ async fn with_many_messages() -> Arc<World> {
 }
 
 /// All at once, on all threads.
-async fn together<F, T>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
+pub(super) async fn together<F, T>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
@@ -45,7 +45,7 @@ where
         .collect()
 }
 
-fn tally(seen: &[Seen]) -> HashMap<String, usize> {
+pub(super) fn tally(seen: &[Seen]) -> HashMap<String, usize> {
     let mut tally = HashMap::new();
     for one in seen {
         let what = if one.status == 200 {

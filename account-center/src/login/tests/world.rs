@@ -13,6 +13,7 @@ use sqlx::Row as _;
 
 use super::outside::{FakeWeChat, Outside, Person};
 use crate::context::{Clock, Context, SystemRandomness, Timestamp};
+use crate::guests::wire::GuestRequest;
 use crate::hashing::Hashing;
 use crate::http::Call;
 use crate::http::reply::Reply;
@@ -29,6 +30,7 @@ use crate::testing::TestDatabase;
 pub(super) const APP: &str = "bank-android";
 pub(super) const APP_TWO: &str = "bank-mini";
 pub(super) const MOVED_APP: &str = "bank-android-moved";
+pub(super) const MOVED_APP_TWO: &str = "bank-mini-moved";
 pub(super) const PHONE: &str = "+8613800138000";
 pub(super) const PHONE_TWO: &str = "+8613900139000";
 pub(super) const PASSWORD: &str = "Str0ng-enough";
@@ -142,6 +144,7 @@ impl World {
             .with_app("bank-web")
             .with_offer(APP, wechat.clone(), provider_app("wx1", "op1"))
             .with_offer(APP_TWO, wechat.clone(), provider_app("wx2", "op1"))
+            .with_offer(MOVED_APP_TWO, wechat.clone(), provider_app("wx2", "op2"))
             .with_offer(MOVED_APP, wechat, provider_app("wx1", "op2"));
         let engine = Engine::new(Parts {
             store: store.clone(),
@@ -204,6 +207,33 @@ impl World {
             .perform(&call, LoginRequest::parse(&body).unwrap())
             .await;
         self.answered(&call, result).await
+    }
+
+    /// `POST /v1/guests`.
+    pub(super) async fn guest(&self, device: &Thumbprint, key: &str, body: &Value) -> Seen {
+        let body = body.to_string().into_bytes();
+        let call = match self.admit(device, key, &body).await {
+            Ok(call) => call,
+            Err(seen) => return seen,
+        };
+        let result = self
+            .engine
+            .guest(&call, GuestRequest::parse(&body).unwrap())
+            .await;
+        self.answered(&call, result).await
+    }
+
+    /// Changes of the database that no request makes.
+    pub(super) async fn execute(&self, sql: &'static str) {
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    sqlx::query(sql).execute(tx).await?;
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await
+            .unwrap();
     }
 
     pub(super) async fn admit(
