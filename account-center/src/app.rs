@@ -10,11 +10,13 @@ use postern_server_security::public_url::PublicUrl;
 use tokio::net::TcpListener;
 
 use crate::account::{AccountPolicy, Accounts};
+use crate::admin::{self, Admins};
 use crate::config::material::{FolderLock, KeyMaterial, MaterialError, take_folder};
 use crate::config::{Config, Mode, Party};
 use crate::context::Context;
 use crate::hashing::Hashing;
 use crate::http::options::{Catalogue, ProviderOption};
+use crate::http::server::Listeners;
 use crate::http::state::Shared;
 use crate::http::{AppState, Running, server};
 use crate::idempotency::Ledger;
@@ -67,7 +69,7 @@ impl From<Problem> for StartError {
 
 /// A server that listens already, and serves once [`App::run`] is called.
 pub struct App {
-    listener: TcpListener,
+    listeners: Listeners,
     state: AppState,
     context: Context,
     material: Arc<KeyMaterial>,
@@ -89,6 +91,9 @@ pub struct Facts {
     pub app_ids: Vec<String>,
     /// Its data folder.
     pub data_dir: String,
+    /// Where operators reach the admin API, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<String>,
 }
 
 impl std::fmt::Debug for App {
@@ -102,17 +107,22 @@ impl std::fmt::Debug for App {
 impl App {
     /// Opens everything, in this order: data folder, keys, listener, database.
     pub async fn start(config: Config, context: Context) -> Result<Self, StartError> {
-        if config.mode == Mode::Development && !config.listen.ip().is_loopback() {
-            return Err(StartError::NotLoopback(config.listen));
+        let addresses = [Some(config.listen), config.admin.listen];
+        for address in addresses.into_iter().flatten() {
+            if config.mode == Mode::Development && !address.ip().is_loopback() {
+                return Err(StartError::NotLoopback(address));
+            }
         }
         let folder = take_folder(&config.data_dir)?;
         let material = Arc::new(KeyMaterial::load(&config, &context)?);
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .map_err(|error| StartError::Listen(config.listen, error))?;
-        let listen = listener
-            .local_addr()
-            .map_err(|error| StartError::Listen(config.listen, error))?;
+        let (public, listen) = bind(config.listen, false).await?;
+        let (admin, admin_listen) = match config.admin.listen {
+            Some(address) => {
+                let (admin, listen) = bind(address, config.admin.listen_elsewhere).await?;
+                (Some(admin), Some(listen))
+            }
+            None => (None, None),
+        };
         let public_url = match &config.public_url {
             Some(public_url) => public_url.clone(),
             None => PublicUrl::parse(&format!("http://{listen}"))
@@ -126,9 +136,10 @@ impl App {
             root_key: material.root_key(),
             app_ids: config.apps.keys().cloned().collect(),
             data_dir: config.data_dir.display().to_string(),
+            admin_listen: admin_listen.map(|listen| format!("http://{listen}")),
         };
         Ok(Self {
-            listener,
+            listeners: Listeners { public, admin },
             state,
             context,
             material,
@@ -159,13 +170,30 @@ impl App {
             ))
         });
         let notices = tokio::spawn(self.state.accounts.notices().clone().run());
-        let result = server::serve(self.listener, self.state, stop, self.config.stop_limit).await;
+        let result = server::serve(self.listeners, self.state, stop, self.config.stop_limit).await;
         if let Some(watcher) = watcher {
             watcher.abort();
         }
         notices.abort();
         result
     }
+}
+
+/// Listens at an address, or, `elsewhere`, at any free port of it where that one is taken.
+async fn bind(
+    address: SocketAddr,
+    elsewhere: bool,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = match TcpListener::bind(address).await {
+        Err(error) if elsewhere && error.kind() == std::io::ErrorKind::AddrInUse => {
+            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
+        }
+        bound => bound,
+    };
+    let listen = |error| StartError::Listen(address, error);
+    let listener = bound.map_err(listen)?;
+    let actual = listener.local_addr().map_err(listen)?;
+    Ok((listener, actual))
 }
 
 /// The state that the routes share.
@@ -207,6 +235,13 @@ fn assemble(
         context.randomness(),
     );
     let sms: Arc<dyn SmsGateway> = Arc::new(HttpSmsGateway::new(endpoint(config, &config.sms)?));
+    let admins = Admins::new(admin::Parts {
+        store: store.clone(),
+        keys: Arc::clone(&keys),
+        context: context.clone(),
+        hashing: hashing.clone(),
+        second_factor: config.admin.second_factor,
+    });
     let login = Engine::new(login::Parts {
         store: store.clone(),
         keys: Arc::clone(&keys),
@@ -230,6 +265,7 @@ fn assemble(
     Ok(AppState::new(Shared {
         context: context.clone(),
         store,
+        admins,
         login,
         accounts,
         ledger: Ledger::new(Arc::clone(&keys), context.clone()),

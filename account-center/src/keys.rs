@@ -47,9 +47,15 @@ pub enum Purpose {
     Guest,
     /// Names of assertions by which the bank's own login vouches for somebody, and of providers' notifications: each counts once.
     Once,
+    /// Names of an operator's session token and set-up secret.
+    AdminToken,
+    /// An operator's second factor.
+    AdminTotp,
+    /// The chain of the audit log.
+    AuditChain,
 }
 
-const PURPOSES: [(Purpose, &str); 17] = [
+const PURPOSES: &[(Purpose, &str)] = &[
     (Purpose::ProofNonce, "proof-nonce"),
     (Purpose::IdempotencyScope, "idempotency-scope"),
     (Purpose::IdempotencyFingerprint, "idempotency-fingerprint"),
@@ -67,6 +73,9 @@ const PURPOSES: [(Purpose, &str); 17] = [
     (Purpose::Notice, "notice"),
     (Purpose::Guest, "guest"),
     (Purpose::Once, "once"),
+    (Purpose::AdminToken, "admin-token"),
+    (Purpose::AdminTotp, "admin-totp"),
+    (Purpose::AuditChain, "audit-chain"),
 ];
 
 /// A sealed value did not open: it was made by another key, for another place, or was changed.

@@ -3,6 +3,7 @@
 //! `contract/README.md` is what it speaks; `README.md` beside this crate says how a request goes through.
 
 pub mod account;
+pub mod admin;
 pub mod app;
 mod calendar;
 pub mod cli;

@@ -1,5 +1,6 @@
-//! The command line: `serve`, `migrate`, `backup`, `restore`, `check-config`, `make-keys`, `sign-keys`, `openapi`.
+//! The command line: `serve`, `migrate`, `backup`, `restore`, `admin`, `audit`, `check-config`, `make-keys`, `sign-keys`, `openapi`.
 
+mod admin;
 mod database;
 mod keys;
 mod serve;
@@ -68,6 +69,10 @@ enum Command {
     },
     /// Sign the list of sealing keys, on the offline machine that has the root key. Prints the root's public key for the apps.
     SignKeys(keys::SignArguments),
+    /// Operators of the admin API: make, list, reset, shut out. Works on the database, also beside a running server.
+    Admin(admin::AdminArguments),
+    /// The audit log: check that it is whole.
+    Audit(admin::AuditArguments),
     /// Write the OpenAPI document.
     Openapi {
         /// The file to write it to; without it, standard output.
@@ -124,6 +129,8 @@ pub async fn run(cli: Cli, output: &mut (dyn Write + Send)) -> ExitCode {
         Command::CheckConfig { config } => check(&config, &environment, output),
         Command::MakeKeys { out } => keys::make_keys(&out, &Context::system(), output),
         Command::SignKeys(arguments) => keys::sign_keys(&arguments, &Context::system(), output),
+        Command::Admin(arguments) => admin::admin(arguments, &environment, output).await,
+        Command::Audit(arguments) => admin::audit(arguments, &environment, output).await,
         Command::Openapi { output: file } => openapi(file.as_deref(), output),
     };
     match result {

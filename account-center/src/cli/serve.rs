@@ -31,6 +31,13 @@ pub(super) async fn serve(
     let app = App::start(config, Context::system()).await?;
     if mode == Mode::Development {
         banner(app.facts())?;
+        if let Some((name, password)) = app.state().admins.first_of_development().await? {
+            writeln!(
+                io::stderr(),
+                "The admin API's first operator, shown this once: name {name}, password {}",
+                password.expose()
+            )?;
+        }
     }
     tracing::info!(
         listen = app.facts().listen,
@@ -84,8 +91,10 @@ fn banner(facts: &Facts) -> io::Result<()> {
         public_url,
         data_dir,
         app_ids,
+        admin_listen,
         ..
     } = facts;
+    let admin = admin_listen.as_deref().unwrap_or("nowhere");
     let line = "=".repeat(100);
     writeln!(
         io::stderr(),
@@ -96,6 +105,7 @@ fn banner(facts: &Facts) -> io::Result<()> {
         \n\
         It listens on     {listen}\n\
         clients call it   {public_url}\n\
+        operators call    {admin}\n\
         its apps are      {}\n\
         its data is in    {data_dir}  (delete that folder to begin anew)\n\
         \n\

@@ -7,6 +7,7 @@ pub mod key_files;
 pub mod material;
 mod production;
 mod read;
+mod read_admin;
 mod read_apps;
 mod reader;
 
@@ -60,6 +61,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Proxies of ours before us whose `X-Forwarded-For` is believed.
     pub trusted_proxies: usize,
+    /// The admin API.
+    pub admin: AdminSettings,
     /// How long a request may take.
     pub request_limit: Duration,
     /// How long stopping waits for requests under way.
@@ -100,6 +103,17 @@ pub struct Config {
     pub outbound_proxy: Option<Url>,
     /// The bank's apps, by id.
     pub apps: BTreeMap<String, AppSettings>,
+}
+
+/// The admin API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Where operators reach it; nowhere where there is none.
+    pub listen: Option<SocketAddr>,
+    /// Any free port will do where that one is taken: nobody wrote it down (development).
+    pub listen_elsewhere: bool,
+    /// Operators show a second factor.
+    pub second_factor: bool,
 }
 
 /// Where the data is and how it is used. Debug shows no URL: it may hold a password.

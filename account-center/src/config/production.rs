@@ -16,6 +16,13 @@ pub(super) fn check(config: &Config, report: &Report) {
             "Write the https address that the apps use.",
         );
     }
+    if !config.admin.second_factor {
+        report.fault(
+            "admin.second_factor",
+            "is off",
+            "Leave it out: operators of a bank show a second factor.",
+        );
+    }
     if config.keys.is_none() {
         report.fault(
             "keys",

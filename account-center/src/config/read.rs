@@ -63,6 +63,7 @@ pub(super) fn read(
     let request_limit = Duration::from_secs(server.number("request_seconds", 25, 1..=28));
     let stop_limit = Duration::from_secs(server.number("stop_seconds", 20, 1..=600));
     server.end();
+    let admin = super::read_admin::admin(root.section("admin"), mode, listen);
 
     let mut log = root.section("log");
     let log_format = log
@@ -117,6 +118,7 @@ pub(super) fn read(
         listen: listen?,
         public_url,
         trusted_proxies,
+        admin,
         request_limit,
         stop_limit,
         log_format,

@@ -400,6 +400,7 @@ fn what_the_example_says_is_the_default_is_the_default() {
         "data_dir",
         "filter",
         "format",
+        "second_factor",
     ]
     .iter()
     .fold(uncommented, |text, key| {

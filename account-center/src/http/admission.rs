@@ -226,7 +226,7 @@ fn dpop_token(value: &str) -> Option<&str> {
 }
 
 /// `application/json`, at most with `charset=utf-8`, and not compressed.
-fn json_content(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn json_content(headers: &HeaderMap) -> Result<(), Problem> {
     let plain = !headers.contains_key(header::CONTENT_ENCODING);
     let json = match only(headers, &header::CONTENT_TYPE) {
         One(value) => is_json(value),
@@ -249,7 +249,7 @@ fn is_json(content_type: &str) -> bool {
         })
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())

@@ -100,6 +100,20 @@ pub(super) async fn around(
     response
 }
 
+/// Around the admin listener's requests: as [`around`], but without what is of the device API alone.
+pub(super) async fn around_admin(state: State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = around(state, request, next).await;
+    let headers = response.headers_mut();
+    headers.remove(DPOP_NONCE);
+    if headers.contains_key(header::WWW_AUTHENTICATE) {
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer error=\"invalid_token\""),
+        );
+    }
+    response
+}
+
 /// A client's own id is kept when it is of the form, and came once.
 fn id_of(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(REQUEST_ID).iter();

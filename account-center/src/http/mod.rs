@@ -1,8 +1,10 @@
 //! The edge: routes, admission, strict JSON, problems, request ids, OpenAPI.
 
 mod address;
+mod admin_call;
 mod admission;
 mod edge;
+pub mod fields;
 pub mod json;
 mod listener;
 pub mod openapi;
@@ -21,7 +23,8 @@ use postern_server_security::Thumbprint;
 
 use crate::idempotency::Ticket;
 
-pub use routes::router;
+pub use admin_call::{AdminCall, admin_call};
+pub use routes::{admin_router, router};
 pub use state::AppState;
 pub use work::Running;
 

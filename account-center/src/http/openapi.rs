@@ -87,6 +87,14 @@ impl Modify for AccessToken {
             .components
             .get_or_insert_default()
             .add_security_scheme("access_token", SecurityScheme::ApiKey(scheme));
+        let scheme = ApiKey::Header(ApiKeyValue::with_description(
+            "Authorization",
+            "`Bearer` and the token of an operator's session. On the admin listener only.",
+        ));
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("admin_session", SecurityScheme::ApiKey(scheme));
     }
 }
 
@@ -108,6 +116,18 @@ impl Modify for AccessToken {
         routes::openapi_document,
         routes::healthz,
         routes::readyz,
+        routes::sign_in,
+        routes::set_up,
+        routes::change_password,
+        routes::sessions,
+        routes::end_session_of_operator,
+        routes::operators,
+        routes::create,
+        routes::change_operator,
+        routes::reset_operator,
+        routes::audit_log,
+        routes::look_at_account,
+        routes::look_for_account,
     ),
     components(schemas(ProblemBody)),
     modifiers(&AccessToken),

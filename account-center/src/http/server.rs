@@ -1,21 +1,39 @@
 //! Listening, housekeeping, and stopping without breaking a request off.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture as _};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::listener::{Guarded, Peer, SILENCE};
-use super::{AppState, router};
+use super::{AppState, admin_router, router};
 use crate::store::housekeeping;
 
 /// How often expired rows are deleted.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
 
+/// What is listened on.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For clients.
+    pub public: TcpListener,
+    /// For operators: the admin API.
+    pub admin: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(public: TcpListener) -> Self {
+        Self {
+            public,
+            admin: None,
+        }
+    }
+}
+
 /// Serves until `stop` is over, then takes no more connections, finishes what is under way for at most `drain`, and closes the store.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     state: AppState,
     stop: impl Future<Output = ()> + Send + 'static,
     drain: Duration,
@@ -29,9 +47,12 @@ pub async fn serve(
         let _ = stopping.send(true);
     });
 
+    let Listeners { public, admin } = listeners.into();
     let app = router(state.clone()).into_make_service_with_connect_info::<Peer>();
-    let serving = axum::serve(Guarded::new(listener, SILENCE), app)
+    let serving = axum::serve(Guarded::new(public, SILENCE), app)
         .with_graceful_shutdown(wait(stopped.clone()));
+    let operators = serve_admin(admin, state.clone(), stopped.clone());
+    let serving = async { tokio::try_join!(serving.into_future(), operators).map(|_| ()) };
     let result = tokio::select! {
         result = serving => result,
         () = async { wait(stopped).await; tokio::time::sleep(drain).await } => {
@@ -51,6 +72,21 @@ pub async fn serve(
     keeper.abort();
     state.store.close().await;
     result
+}
+
+/// The admin API, if it is listened for.
+async fn serve_admin(
+    listener: Option<TcpListener>,
+    state: AppState,
+    stopped: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let Some(listener) = listener else {
+        return Ok(());
+    };
+    let app = admin_router(state).into_make_service_with_connect_info::<Peer>();
+    axum::serve(Guarded::new(listener, SILENCE), app)
+        .with_graceful_shutdown(wait(stopped))
+        .await
 }
 
 async fn wait(mut stopped: watch::Receiver<bool>) {

@@ -8,6 +8,7 @@ use postern_server_security::dpop::DpopVerifier;
 use super::options::Catalogue;
 use super::work::Running;
 use crate::account::Accounts;
+use crate::admin::Admins;
 use crate::context::Context;
 use crate::idempotency::Ledger;
 use crate::keys::Keys;
@@ -33,6 +34,8 @@ pub struct Shared {
     pub login: Engine,
     /// What people do with their account.
     pub accounts: Accounts,
+    /// Operators of the admin API.
+    pub admins: Admins,
     /// The ledger of replies.
     pub ledger: Ledger,
     /// Which proofs are taken.

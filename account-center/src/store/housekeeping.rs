@@ -7,7 +7,7 @@ use crate::context::Timestamp;
 const BATCH: i64 = 500;
 
 /// One statement for each table: its expired rows, at most `$2` of them.
-const EXPIRED: [&str; 9] = [
+const EXPIRED: &[&str] = &[
     "DELETE FROM used_proofs WHERE proof_hash IN (SELECT proof_hash FROM used_proofs WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM idempotency_keys WHERE scope_hash IN (SELECT scope_hash FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM logins WHERE login_hash IN (SELECT login_hash FROM logins WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
@@ -21,6 +21,7 @@ const EXPIRED: [&str; 9] = [
     "DELETE FROM provider_notifications WHERE notification_hash IN \
      (SELECT notification_hash FROM provider_notifications WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM rate_buckets WHERE bucket IN (SELECT bucket FROM rate_buckets WHERE window_ends_at <= $1 ORDER BY window_ends_at LIMIT $2)",
+    "DELETE FROM admin_sessions WHERE session_id IN (SELECT session_id FROM admin_sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
 ];
 
 /// Sessions are kept for a while after their end, so that their tokens are told apart from unknown ones.

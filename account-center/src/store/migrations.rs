@@ -37,6 +37,7 @@ const ALL: &[(i64, &str, &str)] = &[
         "account",
         include_str!("../../migrations/0005_account.sql"),
     ),
+    (9, "admin", include_str!("../../migrations/0009_admin.sql")),
     (
         7,
         "identity",

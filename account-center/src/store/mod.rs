@@ -19,6 +19,7 @@ mod writer;
 
 // One file per group of tables.
 pub mod accounts;
+pub mod admin;
 pub mod bindings;
 pub mod events;
 pub mod guests;

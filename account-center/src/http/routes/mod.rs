@@ -1,6 +1,7 @@
 //! The routes of the contract, one file for each area, and what they share: how a request is admitted and answered.
 
 mod account;
+mod admin;
 mod guests;
 mod login;
 mod operation;
@@ -23,6 +24,7 @@ use crate::sessions::Holder;
 
 // For the OpenAPI document: utoipa looks for what its macro makes beside each handler.
 pub(super) use account::*;
+pub(super) use admin::*;
 pub(super) use guests::*;
 pub(super) use login::*;
 pub(super) use operation::*;
@@ -43,6 +45,21 @@ pub fn router(state: AppState) -> Router {
         .layer(axum::middleware::from_fn_with_state(
             state.clone(),
             edge::around,
+        ))
+        .with_state(state)
+}
+
+/// What the admin listener answers, and nothing of it is answered elsewhere: each area's admin routes are merged here.
+pub fn admin_router(state: AppState) -> Router {
+    Router::new()
+        .merge(admin::router())
+        .fallback(|| async { Problem::new(Code::NotFound).into_response() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed).into_response()
+        })
+        .layer(axum::middleware::from_fn_with_state(
+            state.clone(),
+            edge::around_admin,
         ))
         .with_state(state)
 }
