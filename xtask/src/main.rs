@@ -12,6 +12,7 @@ mod apt;
 mod audit;
 mod bench;
 mod bindings;
+mod conformance;
 mod count;
 mod demo;
 mod postgres;
@@ -50,6 +51,8 @@ enum Task {
     Test(test::Options),
     /// Play a login with the real SDK for somebody who looks on.
     Demo(demo::Options),
+    /// Hold any account center against the contract, over HTTP: --url URL.
+    Conformance(conformance::Options),
     /// Measure the library that ships inside an app, against its budget.
     Size(size::Options),
     /// Measure the account center under load, beside Keycloak.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Setup(options) => setup::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Demo(options) => demo::run(&options),
+        Task::Conformance(options) => conformance::run(&options),
         Task::Size(options) => size::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Audit => audit::run(),

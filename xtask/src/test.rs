@@ -123,7 +123,7 @@ impl Suite {
                     Self::AccountCenter | Self::Collisions | Self::Postgres
                 )
             }
-            "postern-tests" if program.integration => self == Self::E2e,
+            "postern-tests" | "postern-conformance" if program.integration => self == Self::E2e,
             _ => self == Self::Rust,
         }
     }
