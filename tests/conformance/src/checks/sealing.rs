@@ -18,6 +18,9 @@ pub(super) fn checks() -> impl IntoIterator<Item = Check> {
     ]
 }
 
+/// Makes a seal wrong.
+type Change = fn(&mut Seal);
+
 /// A login of a new person that asks for a new password.
 async fn at_registration<'a>(tester: &'a Tester, device: &'a Device) -> Result<Play<'a>, Finding> {
     let person = tester.outside()?.person(Kind::Unsigned).await?;
@@ -34,7 +37,7 @@ fn answer(sealed: &str) -> Value {
 async fn a_field_sealed_for_another_place_does_not_open(tester: &Tester) -> Result<(), Finding> {
     let device = Device::new()?;
     let play = at_registration(tester, &device).await?;
-    let changes: [(&str, fn(&mut Seal)); 8] = [
+    let changes: [(&str, Change); 8] = [
         ("another issuer", |seal| seal.issuer.push('x')),
         ("another app", |seal| seal.app_id.push('x')),
         ("another device", |seal| seal.device_key = random128()),
@@ -42,7 +45,7 @@ async fn a_field_sealed_for_another_place_does_not_open(tester: &Tester) -> Resu
         ("another path", |seal| seal.path.push('x')),
         ("another field", |seal| seal.field = "login_password".into()),
         ("another login", |seal| {
-            seal.login = format!("lg_{}", random128())
+            seal.login = format!("lg_{}", random128());
         }),
         ("another step", |seal| seal.step_id.push('x')),
     ];
@@ -69,7 +72,7 @@ async fn a_field_sealed_to_an_unknown_key_says_so(tester: &Tester) -> Result<(),
     let play = at_registration(tester, &device).await?;
     let key = random128();
     let (seal, mut sealing_key) = play.seal("registration.login_password", &key).await?;
-    sealing_key.kid = "no-such-key".to_owned();
+    "no-such-key".clone_into(&mut sealing_key.kid);
     let sealed = seal.seal(&sealing_key, NEW_PASSWORD)?;
     play.answer_with_key(&answer(&sealed), &key)
         .await?

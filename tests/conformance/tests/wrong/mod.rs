@@ -10,12 +10,12 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 /// A reply on its way to the client, with what was asked.
-pub struct Passing {
-    pub path: String,
-    pub asked: Value,
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Passing {
+    pub(crate) path: String,
+    pub(crate) asked: Value,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Passing {
@@ -56,17 +56,17 @@ impl Passing {
 }
 
 /// A fault, and the checks that have to find it.
-pub struct Wrong {
-    pub name: &'static str,
-    pub found_by: &'static [&'static str],
-    pub distort: fn(&mut Passing),
+pub(crate) struct Wrong {
+    pub(crate) name: &'static str,
+    pub(crate) found_by: &'static [&'static str],
+    pub(crate) distort: fn(&mut Passing),
 }
 
 fn account() -> Value {
     json!({"account": {"user_id": "u", "identification": "unsigned", "bindings": []}})
 }
 
-pub static WRONGS: &[Wrong] = &[
+pub(crate) static WRONGS: &[Wrong] = &[
     Wrong {
         name: "gives no nonces",
         found_by: &["a_good_proof_is_taken"],
@@ -346,8 +346,8 @@ pub static WRONGS: &[Wrong] = &[
 ];
 
 /// The proxy.
-pub struct Distorter {
-    pub address: String,
+pub(crate) struct Distorter {
+    pub(crate) address: String,
     wrong: Arc<Mutex<Option<&'static Wrong>>>,
 }
 
@@ -359,7 +359,7 @@ struct Shared {
 }
 
 impl Distorter {
-    pub async fn start(account_center: &str) -> Self {
+    pub(crate) async fn start(account_center: &str) -> Self {
         let wrong = Arc::new(Mutex::new(None));
         let _ = rustls::crypto::ring::default_provider().install_default();
         let shared = Shared {
@@ -374,7 +374,7 @@ impl Distorter {
         Self { address, wrong }
     }
 
-    pub fn set(&self, wrong: &'static Wrong) {
+    pub(crate) fn set(&self, wrong: &'static Wrong) {
         *self.wrong.lock().unwrap() = Some(wrong);
     }
 }
