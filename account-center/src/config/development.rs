@@ -25,6 +25,11 @@ pub(super) const PROVIDER_URLS: [(&str, &str, &str); 4] = [
         "https://openapi.alipay.com/gateway.do",
     ),
 ];
+/// The simulator's OpenID Connect issuer, and its name on our wire.
+pub(super) const ISSUER_NAME: &str = "bank-sso";
+pub(super) const ISSUER_URL: &str = "http://127.0.0.1:8618";
+/// What is asked for where nothing is written.
+pub(super) const ISSUER_SCOPE: &str = "openid profile";
 pub(super) const SMS_URL: &str = "http://127.0.0.1:8612";
 pub(super) const CORE_URL: &str = "http://127.0.0.1:8613";
 pub(super) const FACE_URL: &str = "http://127.0.0.1:8614";
@@ -39,7 +44,7 @@ pub(super) const PLATFORMS: [&str; 2] = ["op_postern_bank", "dev_postern_bank"];
 /// Where the two apps' web pages are.
 const RETURN_TO: [&str; 2] = ["https://bank.example", "https://life.bank.example"];
 /// App ids and their secrets: two apps each at WeChat, Weibo and QQ; a mini program and an official account at WeChat.
-pub(super) const SIMULATED_APPS: [(&str, &str); 10] = [
+pub(super) const SIMULATED_APPS: [(&str, &str); 11] = [
     ("wx5b1e0c6a7d000001", "simulator-secret-of-app-1"),
     ("wx5b1e0c6a7d000002", "simulator-secret-of-app-2"),
     ("3100000001", "simulator-weibo-secret-1"),
@@ -50,6 +55,7 @@ pub(super) const SIMULATED_APPS: [(&str, &str); 10] = [
     ("2021000000000002", "simulator-alipay-has-no-secret"),
     ("wx5b1e0c6a7d000003", "simulator-secret-of-app-3"),
     ("wx5b1e0c6a7d000004", "simulator-secret-of-app-4"),
+    ("postern-bank-page", "simulator-oidc-secret"),
 ];
 
 /// The simulator's apps at Alipay share one key; both are known to everybody.
@@ -111,7 +117,7 @@ pub(super) fn provider_names() -> String {
 }
 
 /// The bank's app on two systems (one registration at each provider), a second app under the same open-platform account (W5), and
-/// two inside WeChat.
+/// two inside WeChat, of which the page has the OpenID Connect issuer too.
 pub(super) fn apps() -> BTreeMap<String, AppSettings> {
     let app = |index: usize| {
         let providers = PROVIDERS.map(|defaults| {
@@ -166,11 +172,27 @@ pub(super) fn apps() -> BTreeMap<String, AppSettings> {
             providers: wechat.collect(),
         }
     };
+    let mut page = in_wechat(9, AppKind::Web);
+    let (client_id, secret) = SIMULATED_APPS[10];
+    page.providers.push(ProviderSettings {
+        provider: ISSUER_NAME.to_owned(),
+        app_id: client_id.to_owned(),
+        secret: secret.into(),
+        platform: String::new(),
+        redirect_uri: format!("{}/sso/callback", RETURN_TO[0]),
+        kind: AppKind::Web,
+        alipay: None,
+        scope: ISSUER_SCOPE.to_owned(),
+        label: Text {
+            zh: "使用统一认证登录".to_owned(),
+            en: "Continue with single sign-on".to_owned(),
+        },
+    });
     BTreeMap::from([
         ("bank-android".to_owned(), app(0)),
         ("bank-ios".to_owned(), app(0)),
         ("bank-wealth".to_owned(), app(1)),
         ("bank-mini".to_owned(), in_wechat(8, AppKind::MiniProgram)),
-        ("bank-h5".to_owned(), in_wechat(9, AppKind::Web)),
+        ("bank-h5".to_owned(), page),
     ])
 }

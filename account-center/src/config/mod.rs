@@ -9,6 +9,7 @@ mod production;
 mod read;
 mod read_admin;
 mod read_apps;
+mod read_oidc;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -99,6 +100,8 @@ pub struct Config {
     pub qq_url: Url,
     /// Alipay's gateway: `https://openapi.alipay.com/gateway.do`.
     pub alipay_url: Url,
+    /// OpenID Connect issuers by the name that they have on our wire: each exactly as the `iss` of its tokens.
+    pub oidc: BTreeMap<String, String>,
     /// A forward proxy for requests to the outside.
     pub outbound_proxy: Option<Url>,
     /// The bank's apps, by id.

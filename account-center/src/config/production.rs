@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::{Config, Report, development as dev};
+use crate::ports::Reach;
 use crate::store::Database;
 
 /// Adds a fault for everything that has no place in production.
@@ -60,6 +61,18 @@ pub(super) fn check(config: &Config, report: &Report) {
         ("alipay", &config.alipay_url),
     ] {
         address(report, &format!("{name}.base_url"), url);
+    }
+    for (name, issuer) in &config.oidc {
+        let key = format!("oidc.{name}.issuer");
+        match Url::parse(issuer) {
+            Ok(url) if Reach::Public.check(&url).is_err() => report.fault(
+                &key,
+                "is not a public address, and requests to others are not made",
+                "Write the issuer's https address.",
+            ),
+            Ok(url) => address(report, &key, &url),
+            Err(_) => report.fault(&key, "is no address", "Write the issuer's https address."),
+        }
     }
     for (app_id, app) in &config.apps {
         for provider in &app.providers {

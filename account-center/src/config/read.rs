@@ -105,11 +105,12 @@ pub(super) fn read(
 
     let [wechat_url, weibo_url, qq_url, alipay_url] =
         dev::PROVIDER_URLS.map(|urls| provider_url(&mut root, urls, development));
+    let oidc = super::read_oidc::issuers(&mut root, development);
     let mut outbound = root.section("outbound");
     let outbound_proxy = url(&mut outbound, "proxy", "http://proxy.bank.example:3128");
     outbound.end();
 
-    let apps = super::read_apps::apps(&mut root, development);
+    let apps = super::read_apps::apps(&mut root, &oidc, development);
     root.end();
 
     Some(Config {
@@ -137,6 +138,7 @@ pub(super) fn read(
         weibo_url: weibo_url?,
         qq_url: qq_url?,
         alipay_url: alipay_url?,
+        oidc,
         outbound_proxy,
         apps,
     })

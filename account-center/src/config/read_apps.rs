@@ -10,7 +10,11 @@ use crate::providers::AppKind;
 use crate::providers::alipay::{AlipayKeyFault, AlipayKeys, Theirs};
 use crate::secret::SecretText;
 
-pub(super) fn apps(root: &mut Section<'_>, development: bool) -> BTreeMap<String, AppSettings> {
+pub(super) fn apps(
+    root: &mut Section<'_>,
+    issuers: &BTreeMap<String, String>,
+    development: bool,
+) -> BTreeMap<String, AppSettings> {
     if !root.has("apps") && development {
         root.section("apps");
         return dev::apps();
@@ -39,12 +43,18 @@ pub(super) fn apps(root: &mut Section<'_>, development: bool) -> BTreeMap<String
                 settings
                     .providers
                     .extend(provider(section.section(&name), defaults));
+            } else if issuers.contains_key(&name) {
+                let provider = super::read_oidc::provider(&name, section.section(&name));
+                settings.providers.extend(provider);
             } else {
                 section.section(&name);
                 section.fault(
                     &name,
                     "is not a provider that this account center speaks to",
-                    format!("Known: {}.", dev::provider_names()),
+                    format!(
+                        "Known: {}; or an OpenID Connect issuer, with a section [oidc.{name}].",
+                        dev::provider_names()
+                    ),
                 );
             }
         }

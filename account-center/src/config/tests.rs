@@ -34,6 +34,7 @@ fn example() -> (tempfile::TempDir, String) {
         ("wechat-secret", "d"),
         ("weibo-secret", "e"),
         ("qq-key", "f"),
+        ("sso-secret", "g"),
         (
             "alipay-app-key",
             include_str!("simulated/alipay-app-SIMULATOR-ONLY.pem"),
@@ -226,6 +227,21 @@ fn production_refuses_the_simulator_and_plain_http() {
             "qq.base_url",
         ),
         (
+            "issuer = \"https://id.bank.example\"",
+            "issuer = \"https://localhost:8618\"",
+            "oidc.bank-sso.issuer",
+        ),
+        (
+            "issuer = \"https://id.bank.example\"",
+            "issuer = \"https://10.0.0.8\"",
+            "oidc.bank-sso.issuer",
+        ),
+        (
+            "app_id = \"bank-android\"",
+            "app_id = \"postern-bank-page\"",
+            "apps.bank-android.bank-sso.app_id",
+        ),
+        (
             "0123456789\"",
             "3100000001\"",
             "apps.bank-android.weibo.app_id",
@@ -320,6 +336,50 @@ fn alipays_keys_and_certificates_are_checked_when_they_are_read() {
     )
     .unwrap();
     assert_eq!(keys(&with), Vec::<String>::new());
+}
+
+#[test]
+fn an_issuer_is_known_by_its_own_section_and_asked_for_openid() {
+    let (_folder, text) = example();
+    for (from, to, key) in [
+        (
+            "[oidc.bank-sso]",
+            "[oidc.other]",
+            "apps.bank-android.bank-sso",
+        ),
+        ("[oidc.bank-sso]", "[oidc.wechat]", "oidc.wechat.(name)"),
+        (
+            "issuer = \"https://id.bank.example\"",
+            "issuer = \"https://id.bank.example/?a=b\"",
+            "oidc.bank-sso.issuer",
+        ),
+        (
+            "issuer = \"https://id.bank.example\"",
+            "issuer = \"http://id.bank.example\"",
+            "oidc.bank-sso.issuer",
+        ),
+        (
+            "# scope = \"openid profile\"",
+            "scope = \"profile\"",
+            "apps.bank-android.bank-sso.scope",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let found = keys(&text.replace(from, to));
+        assert!(found.iter().any(|found| found == key), "{to}: {found:?}");
+    }
+    // The environment writes its name with an underscore.
+    let mut environment = home();
+    let variable = "POSTERN_OIDC__BANK_SSO__ISSUER".to_owned();
+    environment.insert(variable, "http://127.0.0.1:9".to_owned());
+    let config = Config::read(None, &environment, &Overrides::default()).unwrap();
+    assert_eq!(config.oidc["bank-sso"], "http://127.0.0.1:9");
+    assert!(
+        config.apps["bank-h5"]
+            .providers
+            .iter()
+            .any(|one| one.provider == "bank-sso")
+    );
 }
 
 #[test]

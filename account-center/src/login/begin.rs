@@ -42,13 +42,13 @@ impl Engine {
         start: ProviderStart,
         pointer: &str,
     ) -> Result<(&Offer, Credential, Option<SecretText>), Problem> {
-        start
-            .into_parts()
-            .and_then(|(provider, credential, request)| {
-                let offer = self.parts.registry.offer(app_id, provider)?;
-                Some((offer, credential, request))
-            })
-            .ok_or_else(|| Problem::new(Code::NotOfferedHere).pointer(pointer))
+        let offer = self
+            .parts
+            .registry
+            .offer(app_id, start.provider())
+            .ok_or_else(|| Problem::new(Code::NotOfferedHere).pointer(pointer))?;
+        let (credential, request) = start.into_parts()?;
+        Ok((offer, credential, request))
     }
 
     async fn begin_with(
@@ -58,7 +58,7 @@ impl Engine {
         start: ProviderStart,
         bring_guest: bool,
     ) -> Result<Reply, Problem> {
-        let (offer, credential, request) =
+        let (offer, mut credential, request) =
             self.offered(&app_id, start, "/start/provider/provider")?;
 
         let mut begun = Begun::new(self, call, &app_id, offer, &credential);
@@ -69,7 +69,7 @@ impl Engine {
                 if let Some(request) = request {
                     let provider = offer.connector.provider();
                     let row = self.request_row(call, &app_id, provider, request.expose());
-                    begun.request = Some(self.waiting_request(row).await?);
+                    begun.request = Some(self.waiting_request(row, &mut credential).await?);
                 }
                 (self.exchange(offer, &credential).await?, false)
             }
@@ -128,12 +128,7 @@ impl Engine {
         credential: &Credential,
     ) -> Result<ProviderIdentity, Problem> {
         let exchange = offer.connector.exchange(&offer.app, credential);
-        match tokio::time::timeout(self.parts.policy.exchange_limit, exchange).await {
-            Ok(result) => result.map_err(exchange_problem),
-            Err(_) => Err(exchange_problem(ExchangeError::Unavailable(
-                "no answer within the time limit".into(),
-            ))),
-        }
+        within(self.parts.policy.exchange_limit, exchange).await
     }
 
     /// W2: nothing is recorded of somebody whose lasting subject the provider does not tell; but an open id may be known already (W4).
@@ -246,6 +241,7 @@ impl Begun {
         let keys = &engine.parts.keys;
         let (kind, secret): (&[&[u8]], _) = match credential {
             Credential::Code(code) => (&[], code),
+            Credential::Answered(answered) => (&[], &answered.code),
             Credential::AccessToken(token) => (&[b"access_token"], token),
         };
         let mut parts: Vec<&[u8]> = vec![
@@ -285,7 +281,22 @@ enum Earlier {
     Kept(KnownIdentity),
 }
 
-pub(super) fn exchange_problem(error: ExchangeError) -> Problem {
+/// What a connector gives within a time.
+pub(super) async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, ExchangeError>>,
+) -> Result<T, Problem> {
+    tokio::time::timeout(limit, asked)
+        .await
+        .unwrap_or_else(|_| {
+            Err(ExchangeError::Unavailable(
+                "no answer within the time limit".into(),
+            ))
+        })
+        .map_err(exchange_problem)
+}
+
+fn exchange_problem(error: ExchangeError) -> Problem {
     let code = match &error {
         ExchangeError::CredentialInvalid(_) => Code::ProviderCodeInvalid,
         ExchangeError::ConsentIncomplete(_) => Code::ProviderConsentIncomplete,

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::wire::{
     AccessTokenStart, Answer, AnswerRequest, BeginRequest, CardAnswer, CodeStart, FaceAnswer,
-    LoginRequest, Nothing, ProviderStart, QqStart, RegistrationAnswer, RequestedStart, SealedField,
-    Start,
+    KnownStart, LoginRequest, NamedStart, Nothing, OidcStart, ProviderStart, QqStart,
+    RegistrationAnswer, RequestedStart, SealedField, Start,
 };
 use crate::http::json;
 use crate::problem::Problem;
@@ -65,23 +65,42 @@ fn start(mut start: Object) -> Result<Start, Refused> {
 pub(crate) fn credential_of(mut provider: Object) -> Result<ProviderStart, Refused> {
     let name = provider.text("provider")?;
     let begun = match name.as_str() {
-        "wechat" => ProviderStart::WeChat(code_start(&mut provider)?),
-        "weibo" => ProviderStart::Weibo(code_start(&mut provider)?),
+        "wechat" => KnownStart::WeChat(code_start(&mut provider)?),
+        "weibo" => KnownStart::Weibo(code_start(&mut provider)?),
         "qq" if provider.has("access_token") => {
-            ProviderStart::Qq(QqStart::AccessToken(AccessTokenStart {
+            KnownStart::Qq(QqStart::AccessToken(AccessTokenStart {
                 access_token: provider.secret("access_token")?,
             }))
         }
-        "qq" => ProviderStart::Qq(QqStart::Code(code_start(&mut provider)?)),
-        "alipay" => ProviderStart::Alipay(RequestedStart {
+        "qq" => KnownStart::Qq(QqStart::Code(code_start(&mut provider)?)),
+        "alipay" => KnownStart::Alipay(RequestedStart {
             code: provider.secret("code")?,
             request: provider.secret("request")?,
         }),
-        // Not offered, whatever comes with it.
-        _ => return Ok(ProviderStart::Unknown),
+        _ => {
+            let answer = oidc_start(provider);
+            let named = NamedStart {
+                provider: name,
+                answer,
+            };
+            return Ok(ProviderStart::Named(named));
+        }
     };
     provider.end()?;
-    Ok(begun)
+    Ok(ProviderStart::Known(begun))
+}
+
+fn oidc_start(mut provider: Object) -> Result<OidcStart, Refused> {
+    let answer = OidcStart {
+        code: provider.secret("code")?,
+        request: provider.secret("request")?,
+        iss: match provider.has("iss") {
+            true => Some(provider.text("iss")?),
+            false => None,
+        },
+    };
+    provider.end()?;
+    Ok(answer)
 }
 
 fn code_start(provider: &mut Object) -> Result<CodeStart, Refused> {
@@ -257,7 +276,6 @@ impl Object {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::providers::Credential;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -275,15 +293,9 @@ mod tests {
         let Start::Provider(start) = begin.start else {
             panic!("not a provider's")
         };
-        let (provider, credential, _) = start.into_parts().unwrap();
-        assert_eq!(
-            (
-                begin.app_id.as_str(),
-                provider,
-                credential.secret().expose()
-            ),
-            ("a", "wechat", "0815")
-        );
+        assert_eq!((begin.app_id.as_str(), start.provider()), ("a", "wechat"));
+        let (credential, _) = start.into_parts().unwrap();
+        assert_eq!(credential.secret().expose(), "0815");
     }
 
     #[test]
@@ -293,26 +305,66 @@ mod tests {
             LoginRequest::Begin(BeginRequest {
                 start: Start::Provider(start),
                 ..
-            }) => start.into_parts(),
+            }) => {
+                let provider = start.provider().to_owned();
+                start
+                    .into_parts()
+                    .map(|(credential, request)| (provider, credential, request))
+            }
             _ => panic!("not a beginning"),
         };
-        assert!(matches!(
-            parts(json!({"provider": "weibo", "code": "c"})),
-            Some(("weibo", Credential::Code(code), None)) if code.expose() == "c"
-        ));
-        assert!(matches!(
-            parts(json!({"provider": "qq", "code": "c"})),
-            Some(("qq", Credential::Code(_), None))
-        ));
-        assert!(matches!(
-            parts(json!({"provider": "qq", "access_token": "t"})),
-            Some(("qq", Credential::AccessToken(token), None)) if token.expose() == "t"
-        ));
-        assert!(matches!(
-            parts(json!({"provider": "alipay", "code": "c", "request": "r"})),
-            Some(("alipay", Credential::Code(_), Some(request))) if request.expose() == "r"
-        ));
-        assert!(parts(json!({"provider": "myspace", "anything": 1})).is_none());
+        for (body, kind, secret, request) in [
+            (json!({"provider": "weibo", "code": "c"}), "Code", "c", None),
+            (json!({"provider": "qq", "code": "c"}), "Code", "c", None),
+            (
+                json!({"provider": "qq", "access_token": "t"}),
+                "AccessToken",
+                "t",
+                None,
+            ),
+            (
+                json!({"provider": "alipay", "code": "c", "request": "r"}),
+                "Code",
+                "c",
+                Some("r"),
+            ),
+            (
+                json!({"provider": "bank-sso", "code": "c", "request": "r", "iss": "https://id.example"}),
+                "Answered",
+                "c",
+                Some("r"),
+            ),
+        ] {
+            let (provider, credential, asked) = parts(body.clone()).unwrap();
+            assert_eq!(body["provider"], provider);
+            assert!(
+                format!("{credential:?}").starts_with(kind),
+                "{credential:?}"
+            );
+            assert_eq!(credential.secret().expose(), secret);
+            assert_eq!(asked.as_ref().map(SecretText::expose), request);
+        }
+        // Where the name is known, what is wrong with the rest counts; elsewhere it is not offered.
+        for (body, pointer) in [
+            (
+                json!({"provider": "bank-sso", "anything": 1}),
+                "/start/provider/code",
+            ),
+            (
+                json!({"provider": "bank-sso", "code": "c"}),
+                "/start/provider/request",
+            ),
+            (
+                json!({"provider": "bank-sso", "code": "c", "request": "r", "iss": 1}),
+                "/start/provider/iss",
+            ),
+            (
+                json!({"provider": "bank-sso", "code": "c", "request": "r", "state": "s"}),
+                "/start/provider/state",
+            ),
+        ] {
+            assert_eq!(parts(body).unwrap_err().pointer, pointer);
+        }
         for (bad, pointer) in [
             (
                 json!({"provider": "wechat", "access_token": "t"}),

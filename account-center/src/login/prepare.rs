@@ -4,12 +4,14 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::begin::exchange_problem;
+use super::begin::within;
 use super::engine::Engine;
 use crate::http::Call;
 use crate::http::reply::Reply;
 use crate::keys::Purpose;
 use crate::problem::{Code, Problem};
+use crate::providers::{Credential, ForPhone};
+use crate::secret::SecretText;
 use crate::store::provider_requests::{self, RequestRow};
 
 /// What the phone asks for.
@@ -18,7 +20,7 @@ use crate::store::provider_requests::{self, RequestRow};
 pub struct ProviderRequest {
     /// One of the bank's apps.
     pub app_id: String,
-    /// The provider: `alipay`.
+    /// The provider: `alipay`, or the name of an OpenID Connect issuer in the settings.
     pub provider: String,
 }
 
@@ -30,7 +32,11 @@ pub struct ProviderRequestReply {
     /// Seconds until it is no good any more.
     pub expires_in: u64,
     /// Alipay: the signed string for its SDK.
-    pub auth_info: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_info: Option<String>,
+    /// OpenID Connect: the page to open. Its `state` is the request's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_url: Option<String>,
 }
 
 impl Engine {
@@ -54,24 +60,36 @@ impl Engine {
         let mut bytes = [0; 16];
         parts.context.randomness().fill(&mut bytes);
         let request = format!("{:032x}", u128::from_be_bytes(bytes));
-        let prepared = offer
-            .connector
-            .prepare(&offer.app, &request)
-            .map_err(exchange_problem)?;
+        let preparing = offer.connector.prepare(&offer.app, &request);
+        let prepared = within(parts.policy.exchange_limit, preparing).await?;
+        let (auth_info, authorization_url) = match prepared.for_phone {
+            ForPhone::AuthInfo(text) => (Some(text), None),
+            ForPhone::AuthorizationUrl(url) => (None, Some(url)),
+        };
         let reply = Reply::json(&ProviderRequestReply {
             request: request.clone(),
             expires_in: parts.policy.lifetime.as_secs(),
-            auth_info: prepared.auth_info,
+            auth_info,
+            authorization_url,
         })?;
         let row = self.request_row(call, &asked.app_id, &asked.provider, &request);
+        let sealed = prepared.kept.map(|kept| {
+            parts.keys.seal(
+                Purpose::ProviderRequest,
+                row.request_hash.as_bytes(),
+                kept.expose().as_bytes(),
+                parts.context.randomness(),
+            )
+        });
         let expires_at = parts.context.now().plus(parts.policy.lifetime);
         let call = call.clone();
         parts
             .store
             .write(move |tx| {
                 let (row, reply, call) = (row.clone(), reply.clone(), call.clone());
+                let sealed = sealed.clone();
                 Box::pin(async move {
-                    provider_requests::insert(tx, &row, expires_at).await?;
+                    provider_requests::insert(tx, &row, sealed.as_deref(), expires_at).await?;
                     call.ticket.finish(tx, &reply).await?;
                     Ok::<_, Problem>(reply)
                 })
@@ -98,8 +116,13 @@ impl Engine {
         }
     }
 
-    /// The request's name in the database, where it is waiting for this device; else the credential is worth nothing here.
-    pub(crate) async fn waiting_request(&self, row: RequestRow) -> Result<String, Problem> {
+    /// The name in the database of the request that a credential came back to, where it is waiting for this device; else the credential is worth nothing here.
+    /// The credential gets what was kept with the request.
+    pub(crate) async fn waiting_request(
+        &self,
+        row: RequestRow,
+        credential: &mut Credential,
+    ) -> Result<String, Problem> {
         let now = self.parts.context.now();
         let name = row.request_hash.clone();
         let waiting = self
@@ -107,14 +130,22 @@ impl Engine {
             .store
             .read(move |tx| {
                 let row = row.clone();
-                Box::pin(async move { provider_requests::is_waiting(tx, &row, now).await })
+                Box::pin(async move { provider_requests::waiting(tx, &row, now).await })
             })
             .await?;
-        if waiting {
-            Ok(name)
-        } else {
-            Err(Problem::new(Code::ProviderCodeInvalid)
-                .detail("its request is not known, used, or too old"))
+        let Some(sealed) = waiting else {
+            return Err(Problem::new(Code::ProviderCodeInvalid)
+                .detail("its request is not known, used, or too old"));
+        };
+        if let (Credential::Answered(answered), Some(sealed)) = (credential, sealed) {
+            let keys = &self.parts.keys;
+            let opened = keys.open(Purpose::ProviderRequest, name.as_bytes(), &sealed);
+            let text = opened
+                .ok()
+                .and_then(|bytes| std::str::from_utf8(&bytes).map(SecretText::from).ok());
+            answered.kept = text
+                .ok_or_else(|| Problem::internal("the state of a provider request is damaged"))?;
         }
+        Ok(name)
     }
 }

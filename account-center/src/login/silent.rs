@@ -57,7 +57,7 @@ impl Engine {
         start: ProviderStart,
         pointer: &str,
     ) -> Result<Asked, Problem> {
-        let (offer, credential, request) = self.offered(app_id, start, pointer)?;
+        let (offer, mut credential, request) = self.offered(app_id, start, pointer)?;
         let begun = Begun::new(self, call, app_id, offer, &credential);
         let name = begun.credential.clone();
         let used = self
@@ -76,7 +76,7 @@ impl Engine {
             Some(request) => {
                 let provider = offer.connector.provider();
                 let row = self.request_row(call, app_id, provider, request.expose());
-                Some(self.waiting_request(row).await?)
+                Some(self.waiting_request(row, &mut credential).await?)
             }
         };
         Ok(Asked {

@@ -6,8 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::parse::Refused;
 use crate::identity::AccountView;
-use crate::providers::Credential;
+use crate::providers::{AnsweredCode, Credential};
 use crate::secret::SecretText;
 use crate::sessions::SessionGrant;
 
@@ -67,10 +68,20 @@ pub enum Start {
     Silent(ProviderStart),
 }
 
-/// A provider's credential: for each provider what its SDK gives.
+/// A provider's credential.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub enum ProviderStart {
+    /// Of a provider with a protocol of its own.
+    Known(KnownStart),
+    /// Of an OpenID Connect issuer.
+    Named(NamedStart),
+}
+
+/// For each provider with a protocol of its own what its SDK gives.
 #[derive(Debug, ToSchema)]
 #[serde(tag = "provider", rename_all = "lowercase")]
-pub enum ProviderStart {
+pub enum KnownStart {
     /// WeChat's code.
     WeChat(CodeStart),
     /// Weibo's code.
@@ -79,9 +90,6 @@ pub enum ProviderStart {
     Qq(QqStart),
     /// Alipay's code, with the name of the request that was prepared for it.
     Alipay(RequestedStart),
-    /// Any other, which is not offered.
-    #[serde(skip)]
-    Unknown,
 }
 
 /// An authorization code.
@@ -105,6 +113,33 @@ pub struct RequestedStart {
     pub request: SecretText,
 }
 
+/// What came back from the page of an OpenID Connect issuer.
+#[derive(Debug, ToSchema)]
+#[schema(as = OidcStart)]
+pub struct NamedStart {
+    /// The issuer's name in the settings: `bank-sso`. A name that is in none is not offered, whatever comes with it.
+    pub provider: String,
+    /// The rest; what is wrong with it matters only where the name is known.
+    #[schema(value_type = OidcStart)]
+    #[serde(flatten)]
+    pub answer: Result<OidcStart, Refused>,
+}
+
+/// The parameters of the answer.
+#[derive(Debug, ToSchema)]
+#[schema(as = OidcAnswer)]
+pub struct OidcStart {
+    /// The code.
+    #[schema(value_type = String)]
+    pub code: SecretText,
+    /// The request's name (`POST /v1/provider-requests`), which is the answer's `state`.
+    #[schema(value_type = String)]
+    pub request: SecretText,
+    /// The answer's `iss` (RFC 9207), where it has one.
+    #[schema(nullable = false)]
+    pub iss: Option<String>,
+}
+
 /// An access token.
 #[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -125,22 +160,41 @@ pub enum QqStart {
 }
 
 impl ProviderStart {
-    /// The provider's name, its credential, and the name of the request that it belongs to.
-    pub fn into_parts(self) -> Option<(&'static str, Credential, Option<SecretText>)> {
-        let (provider, credential) = match self {
-            Self::Alipay(start) => {
-                let credential = Credential::Code(start.code);
-                return Some(("alipay", credential, Some(start.request)));
+    /// The provider's name.
+    pub fn provider(&self) -> &str {
+        match self {
+            Self::Known(KnownStart::WeChat(_)) => "wechat",
+            Self::Known(KnownStart::Weibo(_)) => "weibo",
+            Self::Known(KnownStart::Qq(_)) => "qq",
+            Self::Known(KnownStart::Alipay(_)) => "alipay",
+            Self::Named(start) => &start.provider,
+        }
+    }
+
+    /// Its credential, and the name of the request that it belongs to.
+    pub fn into_parts(self) -> Result<(Credential, Option<SecretText>), Refused> {
+        Ok(match self {
+            Self::Known(KnownStart::Alipay(start)) => {
+                (Credential::Code(start.code), Some(start.request))
             }
-            Self::WeChat(start) => ("wechat", Credential::Code(start.code)),
-            Self::Weibo(start) => ("weibo", Credential::Code(start.code)),
-            Self::Qq(QqStart::Code(start)) => ("qq", Credential::Code(start.code)),
-            Self::Qq(QqStart::AccessToken(start)) => {
-                ("qq", Credential::AccessToken(start.access_token))
+            Self::Known(
+                KnownStart::WeChat(start)
+                | KnownStart::Weibo(start)
+                | KnownStart::Qq(QqStart::Code(start)),
+            ) => (Credential::Code(start.code), None),
+            Self::Known(KnownStart::Qq(QqStart::AccessToken(start))) => {
+                (Credential::AccessToken(start.access_token), None)
             }
-            Self::Unknown => return None,
-        };
-        Some((provider, credential, None))
+            Self::Named(start) => {
+                let answer = start.answer?;
+                let answered = AnsweredCode {
+                    code: answer.code,
+                    iss: answer.iss,
+                    kept: SecretText::default(),
+                };
+                (Credential::Answered(answered), Some(answer.request))
+            }
+        })
     }
 }
 

@@ -3,12 +3,14 @@
 //! A connector has a time limit, reads a bounded reply, parses it strictly, and tells three things apart: an answer, a service that cannot be reached
 //! ([`PortError::Unavailable`]: the same call may be made again), and one that does not know us ([`PortError::Misconfigured`]: somebody must mend it).
 
+pub mod addresses;
 pub mod customers;
 pub mod face;
 pub mod notify;
 pub mod outbound;
 pub mod sms;
 
+pub use addresses::Reach;
 pub use customers::{CardProof, CustomerDirectory, HttpCustomerDirectory, ProofResult};
 pub use face::{FaceBinding, FaceSession, FaceVerifier, HttpFaceVerifier, TicketResult};
 pub use notify::{CustomerNotifier, HttpCustomerNotifier, Notice, NoticeKind, SmsNotifier};

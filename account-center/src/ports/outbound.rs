@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::PortError;
+use super::addresses::{JudgingResolver, NotPublic, Reach};
 use crate::secret::SecretText;
 
 /// How requests to one outside party are made.
@@ -19,6 +20,8 @@ pub struct OutboundSettings {
     pub reply_limit: usize,
     /// A forward proxy, where the bank's servers have no way out of their own. The environment's proxy variables are not read.
     pub proxy: Option<Url>,
+    /// Which addresses may be asked. With a proxy that is the proxy's to keep, for names; an address in a URL is judged all the same.
+    pub reach: Reach,
 }
 
 impl Default for OutboundSettings {
@@ -27,6 +30,7 @@ impl Default for OutboundSettings {
             time_limit: Duration::from_secs(5),
             reply_limit: 64 * 1024,
             proxy: None,
+            reach: Reach::Anywhere,
         }
     }
 }
@@ -41,6 +45,18 @@ pub struct OutboundError(#[source] reqwest::Error);
 pub struct Outbound {
     client: reqwest::Client,
     reply_limit: usize,
+    reach: Reach,
+}
+
+/// What a request shows of us.
+#[derive(Clone, Copy)]
+pub enum Authorization<'a> {
+    /// Nothing.
+    None,
+    /// RFC 7617.
+    Basic(&'a str, &'a SecretText),
+    /// RFC 6750.
+    Bearer(&'a SecretText),
 }
 
 /// What came back.
@@ -72,16 +88,34 @@ impl Outbound {
             .no_proxy();
         if let Some(proxy) = &settings.proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(OutboundError)?);
+        } else if settings.reach != Reach::Anywhere {
+            builder = builder.dns_resolver(JudgingResolver(settings.reach));
         }
         Ok(Self {
             client: builder.build().map_err(OutboundError)?,
             reply_limit: settings.reply_limit,
+            reach: settings.reach,
         })
     }
 
     /// GET with these query parameters after those of the URL.
     pub async fn get(&self, url: Url, query: &[(&str, &str)]) -> Result<OutboundReply, PortError> {
-        self.send(self.client.get(url).query(query)).await
+        self.get_as(url, query, Authorization::None).await
+    }
+
+    /// As [`Outbound::get`], showing who asks.
+    pub async fn get_as(
+        &self,
+        url: Url,
+        query: &[(&str, &str)],
+        authorization: Authorization<'_>,
+    ) -> Result<OutboundReply, PortError> {
+        let mut request = self.client.get(url);
+        // An empty one would leave a question mark in the URL.
+        if !query.is_empty() {
+            request = request.query(query);
+        }
+        self.send(authorization.put(request)).await
     }
 
     /// POST with these parameters as a form.
@@ -90,11 +124,41 @@ impl Outbound {
         url: Url,
         form: &[(&str, &str)],
     ) -> Result<OutboundReply, PortError> {
-        self.send(self.client.post(url).form(form)).await
+        self.post_form_as(url, form, Authorization::None).await
+    }
+
+    /// As [`Outbound::post_form`], showing who asks.
+    pub async fn post_form_as(
+        &self,
+        url: Url,
+        form: &[(&str, &str)],
+        authorization: Authorization<'_>,
+    ) -> Result<OutboundReply, PortError> {
+        self.send(authorization.put(self.client.post(url).form(form)))
+            .await
+    }
+
+    /// POST with these headers and body, byte for byte: they are signed.
+    pub async fn post_signed(
+        &self,
+        url: Url,
+        headers: http::HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<OutboundReply, PortError> {
+        self.send(self.client.post(url).headers(headers).body(body))
+            .await
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<OutboundReply, PortError> {
-        let mut reply = request.send().await.map_err(|error| unavailable(&error))?;
+        let request = request.build().map_err(|error| unavailable(&error))?;
+        self.reach
+            .check(request.url())
+            .map_err(|error| PortError::misconfigured(error.to_string()))?;
+        let mut reply = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let status = reply.status();
         let mut body = zeroize::Zeroizing::new(Vec::new());
         while let Some(chunk) = reply.chunk().await.map_err(|error| unavailable(&error))? {
@@ -110,8 +174,25 @@ impl Outbound {
     }
 }
 
+impl Authorization<'_> {
+    fn put(self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match self {
+            Self::None => request,
+            Self::Basic(user, password) => request.basic_auth(user, Some(password.expose())),
+            Self::Bearer(token) => request.bearer_auth(token.expose()),
+        }
+    }
+}
+
 /// Only the kind of failure: the error's own text may hold the URL, and the URL a secret.
 fn unavailable(error: &reqwest::Error) -> PortError {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if cause.is::<NotPublic>() {
+            return PortError::misconfigured(NotPublic.to_string());
+        }
+        source = cause.source();
+    }
     let what = if error.is_timeout() {
         "no reply within the time limit"
     } else if error.is_connect() {
@@ -266,6 +347,33 @@ mod tests {
         drop(double);
         let refused: Result<Value, _> = down.post(&["x"], &json!({})).await;
         assert_eq!(refused, Err(PortError::unavailable("no connection")));
+    }
+
+    #[tokio::test]
+    async fn a_name_or_an_address_that_is_not_public_is_not_asked() {
+        let double = HttpDouble::start(|_| (200, "{}".into())).await;
+        let port = double.url().port().unwrap();
+        let by_name: Url = format!("http://localhost:{port}/").parse().unwrap();
+        let outbound = |reach| {
+            Outbound::new(&OutboundSettings {
+                reach,
+                ..OutboundSettings::default()
+            })
+            .unwrap()
+        };
+        for url in [double.url(), by_name] {
+            assert_eq!(
+                outbound(Reach::Public).get(url.clone(), &[]).await.err(),
+                Some(PortError::misconfigured("the address is not a public one")),
+                "{url}"
+            );
+            assert!(
+                outbound(Reach::PublicAndLoopback)
+                    .get(url, &[])
+                    .await
+                    .is_ok()
+            );
+        }
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use url::Url;
+
 use super::alipay::Alipay;
 use super::breaker::{Breaker, BreakerSettings, Guarded};
+use super::oidc::{Oidc, OidcSettings};
 use super::{ApiSettings, Connector, ProviderApp, Qq, Registry, WeChat, Weibo};
-use crate::config::{AlipaySettings, Config};
+use crate::config::{AlipaySettings, Config, Mode};
 use crate::context::Context;
 use crate::ports::outbound::OutboundError;
-use crate::ports::{Outbound, OutboundSettings};
+use crate::ports::{Outbound, OutboundSettings, Reach};
 
 /// Which apps there are, and which providers each may use.
 pub fn registry(config: &Config, context: &Context) -> Result<Registry, OutboundError> {
@@ -49,22 +52,26 @@ pub fn registry(config: &Config, context: &Context) -> Result<Registry, Outbound
             Arc::clone(&alipay_breaker),
         ))
     };
-    let guarded: HashMap<&str, Arc<dyn Connector>> = connectors
+    let guarded: HashMap<String, Arc<dyn Connector>> = connectors
         .into_iter()
         .map(|connector| {
             let breaker = breaker();
-            let name = connector.provider();
+            let name = connector.provider().to_owned();
             let guarded: Arc<dyn Connector> = Arc::new(Guarded::new(connector, breaker));
             (name, guarded)
         })
         .collect();
+    let issuers = issuers(config, context, breaker)?;
     let mut registry = Registry::new();
     for (app_id, app) in &config.apps {
         registry = registry.with_app(app_id);
         for provider in &app.providers {
             let connector = match &provider.alipay {
                 Some(settings) => Some(alipay(settings)),
-                None => guarded.get(provider.provider.as_str()).cloned(),
+                None => guarded
+                    .get(&provider.provider)
+                    .or_else(|| issuers.get(&provider.provider))
+                    .cloned(),
             };
             let Some(connector) = connector else {
                 // The settings are read with the same list of providers.
@@ -77,9 +84,45 @@ pub fn registry(config: &Config, context: &Context) -> Result<Registry, Outbound
                 platform: provider.platform.clone(),
                 redirect_uri: provider.redirect_uri.clone(),
                 kind: provider.kind,
+                scope: provider.scope.clone(),
             };
             registry = registry.with_offer(app_id, connector, app);
         }
     }
     Ok(registry)
+}
+
+/// The OpenID Connect issuers by name. What they name themselves is asked only where it is public; in development also on this machine.
+fn issuers(
+    config: &Config,
+    context: &Context,
+    breaker: impl Fn() -> Arc<Breaker>,
+) -> Result<HashMap<String, Arc<dyn Connector>>, OutboundError> {
+    let development = config.mode == Mode::Development;
+    let settings = OutboundSettings {
+        proxy: config.outbound_proxy.clone(),
+        reach: if development {
+            Reach::PublicAndLoopback
+        } else {
+            Reach::Public
+        },
+        ..OutboundSettings::default()
+    };
+    let mut issuers: HashMap<String, Arc<dyn Connector>> = HashMap::new();
+    for (name, issuer) in &config.oidc {
+        let Ok(base) = Url::parse(issuer) else {
+            tracing::error!(name, "the issuer is no address");
+            continue;
+        };
+        let of_issuer = OidcSettings {
+            name: name.clone(),
+            issuer: issuer.clone(),
+            plain: development,
+        };
+        let outbound = Outbound::new(&settings)?;
+        let connector = Oidc::new(of_issuer, ApiSettings::new(base), outbound, context.clone());
+        let guarded = Guarded::new(Arc::new(connector), breaker());
+        issuers.insert(name.clone(), Arc::new(guarded));
+    }
+    Ok(issuers)
 }

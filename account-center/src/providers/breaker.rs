@@ -129,6 +129,19 @@ impl Entered<'_> {
     }
 }
 
+impl Entered<'_> {
+    /// Nothing was learnt; whoever comes next may try.
+    fn leave(mut self) {
+        self.done = true;
+        if self.tries {
+            let mut state = self.breaker.lock();
+            if *state == State::Trying {
+                *state = State::Open(self.breaker.context.now());
+            }
+        }
+    }
+}
+
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         if !self.done {
@@ -151,7 +164,7 @@ impl Guarded {
 }
 
 impl Connector for Guarded {
-    fn provider(&self) -> &'static str {
+    fn provider(&self) -> &str {
         self.inner.provider()
     }
 
@@ -167,9 +180,32 @@ impl Connector for Guarded {
         self.inner.needs_request()
     }
 
-    fn prepare(&self, app: &ProviderApp, request: &str) -> Result<Prepared, ExchangeError> {
-        // Nobody is asked.
-        self.inner.prepare(app, request)
+    fn asks_to_prepare(&self) -> bool {
+        self.inner.asks_to_prepare()
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        app: &'a ProviderApp,
+        request: &'a str,
+    ) -> BoxFuture<'a, Result<Prepared, ExchangeError>> {
+        if !self.asks_to_prepare() {
+            return self.inner.prepare(app, request);
+        }
+        Box::pin(async move {
+            let entered = self
+                .breaker
+                .enter()
+                .map_err(|why| ExchangeError::Unavailable(why.into()))?;
+            let result = self.inner.prepare(app, request).await;
+            if matches!(result, Err(ExchangeError::Unavailable(_))) {
+                entered.finish(false);
+            } else {
+                // It may have been made from what is known already, so it proves nothing of the provider.
+                entered.leave();
+            }
+            result
+        })
     }
 
     fn exchange<'a>(
@@ -215,7 +251,7 @@ mod tests {
     }
 
     impl Connector for Provider {
-        fn provider(&self) -> &'static str {
+        fn provider(&self) -> &str {
             "weibo"
         }
 

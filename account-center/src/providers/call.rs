@@ -125,7 +125,8 @@ impl Api {
         self.repeat(send, idempotent, read).await
     }
 
-    async fn repeat<T, E, F>(
+    /// As [`Api::call`], of a request that `send` makes.
+    pub(super) async fn repeat<T, E, F>(
         &self,
         send: impl Fn() -> F,
         idempotent: bool,
@@ -188,7 +189,9 @@ pub(super) fn object_in<E>(
 pub(super) fn code(credential: &Credential) -> Result<&SecretText, ExchangeError> {
     match credential {
         Credential::Code(code) => well_formed(code),
-        Credential::AccessToken(_) => Err(ExchangeError::CredentialInvalid("not a code".into())),
+        Credential::AccessToken(_) | Credential::Answered(_) => {
+            Err(ExchangeError::CredentialInvalid("not a code".into()))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod alipay;
 mod assemble;
 pub mod breaker;
 mod call;
+pub mod oidc;
 mod qq;
 mod registry;
 mod wechat;
@@ -59,6 +60,8 @@ pub struct ProviderApp {
     pub redirect_uri: String,
     /// What it is there.
     pub kind: AppKind,
+    /// What the person is asked to consent to, where the server asks (OpenID Connect).
+    pub scope: String,
 }
 
 /// What the phone brings of a provider.
@@ -68,6 +71,19 @@ pub enum Credential {
     Code(SecretText),
     /// An access token that the provider gave to the app itself (QQ's mobile SDK).
     AccessToken(SecretText),
+    /// An authorization code that came back to a request of ours, with what was kept for it.
+    Answered(AnsweredCode),
+}
+
+/// An authorization code that came back to a request which the server made (OpenID Connect).
+#[derive(Clone, Debug)]
+pub struct AnsweredCode {
+    /// The code.
+    pub code: SecretText,
+    /// The issuer that the answer named (RFC 9207).
+    pub iss: Option<String>,
+    /// What the connector kept when it made the request: [`Prepared::kept`].
+    pub kept: SecretText,
 }
 
 impl Credential {
@@ -75,6 +91,7 @@ impl Credential {
     pub fn secret(&self) -> &SecretText {
         match self {
             Self::Code(secret) | Self::AccessToken(secret) => secret,
+            Self::Answered(answered) => &answered.code,
         }
     }
 }
@@ -157,11 +174,22 @@ pub struct ProviderIdentity {
     pub profile: Profile,
 }
 
-/// What the server built for the provider's SDK on the phone.
+/// What the phone is given for its way to the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForPhone {
+    /// Alipay's signed string, for its SDK.
+    AuthInfo(String),
+    /// The page to open (OpenID Connect).
+    AuthorizationUrl(String),
+}
+
+/// What the server made before the phone goes to the provider.
+#[derive(Clone, Debug)]
 pub struct Prepared {
-    /// Alipay's signed string.
-    pub auth_info: String,
+    /// For the phone.
+    pub for_phone: ForPhone,
+    /// What the connector needs again when the answer comes, and the phone never sees.
+    pub kept: Option<SecretText>,
 }
 
 impl fmt::Debug for Profile {
@@ -201,7 +229,7 @@ pub enum ExchangeError {
 /// A provider.
 pub trait Connector: Send + Sync {
     /// Its name on the wire and in the tables.
-    fn provider(&self) -> &'static str;
+    fn provider(&self) -> &str;
     /// What protects its credential.
     fn credential_kind(&self) -> CredentialKind;
     /// How long an accepted credential has to be remembered at least, so that it serves once: as long as the provider takes it.
@@ -212,11 +240,19 @@ pub trait Connector: Send + Sync {
     fn needs_request(&self) -> bool {
         false
     }
+    /// Whether the provider is asked for that.
+    fn asks_to_prepare(&self) -> bool {
+        false
+    }
     /// Builds it. `request` is its name, of up to 32 letters and digits.
-    fn prepare(&self, _app: &ProviderApp, _request: &str) -> Result<Prepared, ExchangeError> {
-        Err(ExchangeError::Misconfigured(
+    fn prepare<'a>(
+        &'a self,
+        _app: &'a ProviderApp,
+        _request: &'a str,
+    ) -> BoxFuture<'a, Result<Prepared, ExchangeError>> {
+        Box::pin(std::future::ready(Err(ExchangeError::Misconfigured(
             "this provider needs no request".into(),
-        ))
+        ))))
     }
     /// Exchanges a credential for an identity (M2). Tokens of the provider are not kept.
     fn exchange<'a>(

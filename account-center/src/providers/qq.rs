@@ -52,6 +52,9 @@ impl Qq {
                 exchanged = self.token(app, code).await?;
                 &exchanged
             }
+            Credential::Answered(_) => {
+                return Err(ExchangeError::CredentialInvalid("not QQ's".into()));
+            }
         };
         let me = self.me(access_token).await?;
         if me.app != app.app_id {
@@ -155,7 +158,7 @@ impl Qq {
 }
 
 impl Connector for Qq {
-    fn provider(&self) -> &'static str {
+    fn provider(&self) -> &str {
         NAME
     }
 

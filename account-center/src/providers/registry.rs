@@ -27,7 +27,7 @@ impl fmt::Debug for Offer {
 /// All offers, by our app id and the provider's name.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    apps: HashMap<String, HashMap<&'static str, Offer>>,
+    apps: HashMap<String, HashMap<String, Offer>>,
 }
 
 impl Registry {
@@ -54,8 +54,15 @@ impl Registry {
         self.apps
             .entry(app_id.to_owned())
             .or_default()
-            .insert(connector.provider(), Offer { connector, app });
+            .insert(connector.provider().to_owned(), Offer { connector, app });
         self
+    }
+
+    /// All offers: our app id, and what is offered to it.
+    pub fn offers(&self) -> impl Iterator<Item = (&str, &Offer)> {
+        self.apps
+            .iter()
+            .flat_map(|(app_id, offers)| offers.values().map(|offer| (app_id.as_str(), offer)))
     }
 
     /// Whether there is an app of this id.

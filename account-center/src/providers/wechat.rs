@@ -256,7 +256,7 @@ impl WeChat {
 }
 
 impl Connector for WeChat {
-    fn provider(&self) -> &'static str {
+    fn provider(&self) -> &str {
         NAME
     }
 

@@ -151,7 +151,7 @@ impl Weibo {
 }
 
 impl Connector for Weibo {
-    fn provider(&self) -> &'static str {
+    fn provider(&self) -> &str {
         NAME
     }
 

@@ -33,6 +33,11 @@ const ALL: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0002_provider_requests.sql"),
     ),
     (
+        3,
+        "provider request state",
+        include_str!("../../migrations/0003_provider_request_state.sql"),
+    ),
+    (
         5,
         "account",
         include_str!("../../migrations/0005_account.sql"),

@@ -1,5 +1,7 @@
 //! `provider_requests`: what was prepared for a provider's page.
 
+use sqlx::Row as _;
+
 use super::{StoreError, Tx};
 use crate::context::Timestamp;
 
@@ -16,27 +18,33 @@ pub struct RequestRow {
     pub device_key: String,
 }
 
-/// Adds a request.
+/// Adds a request. `sealed_state`: what its connector keeps, encrypted.
 pub async fn insert(
     tx: &mut Tx,
     row: &RequestRow,
+    sealed_state: Option<&str>,
     expires_at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO provider_requests (request_hash, app_id, provider, device_key, expires_at) VALUES ($1, $2, $3, $4, $5)")
+    sqlx::query("INSERT INTO provider_requests (request_hash, app_id, provider, device_key, sealed_state, expires_at) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(&row.request_hash)
         .bind(&row.app_id)
         .bind(&row.provider)
         .bind(&row.device_key)
+        .bind(sealed_state)
         .bind(expires_at.millis())
         .execute(tx)
         .await?;
     Ok(())
 }
 
-/// Whether the request is waiting: for this app, provider and device key, and still good.
-pub async fn is_waiting(tx: &mut Tx, row: &RequestRow, now: Timestamp) -> Result<bool, StoreError> {
+/// What was kept with a request that is waiting: for this app, provider and device key, and still good. `None`: there is no such request.
+pub async fn waiting(
+    tx: &mut Tx,
+    row: &RequestRow,
+    now: Timestamp,
+) -> Result<Option<Option<String>>, StoreError> {
     let found = sqlx::query(
-        "SELECT 1 FROM provider_requests WHERE request_hash = $1 AND app_id = $2 AND provider = $3 AND device_key = $4 AND expires_at > $5",
+        "SELECT sealed_state FROM provider_requests WHERE request_hash = $1 AND app_id = $2 AND provider = $3 AND device_key = $4 AND expires_at > $5",
     )
     .bind(&row.request_hash)
     .bind(&row.app_id)
@@ -45,7 +53,7 @@ pub async fn is_waiting(tx: &mut Tx, row: &RequestRow, now: Timestamp) -> Result
     .bind(now.millis())
     .fetch_optional(tx)
     .await?;
-    Ok(found.is_some())
+    Ok(found.map(|row| row.try_get(0)).transpose()?)
 }
 
 /// Uses a request up; `false` when somebody did before.

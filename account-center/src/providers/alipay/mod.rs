@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::call::{self, Api, Failure, acceptable, code_of, lost, text};
 use super::{
-    ApiSettings, Connector, Credential, CredentialKind, ExchangeError, Prepared, Profile,
+    ApiSettings, Connector, Credential, CredentialKind, ExchangeError, ForPhone, Prepared, Profile,
     ProviderApp, ProviderIdentity,
 };
 use crate::context::Context;
@@ -259,7 +259,7 @@ impl Alipay {
 }
 
 impl Connector for Alipay {
-    fn provider(&self) -> &'static str {
+    fn provider(&self) -> &str {
         NAME
     }
 
@@ -271,11 +271,19 @@ impl Connector for Alipay {
         true
     }
 
-    fn prepare(&self, app: &ProviderApp, request: &str) -> Result<Prepared, ExchangeError> {
-        let auth_info = self
+    fn prepare<'a>(
+        &'a self,
+        app: &'a ProviderApp,
+        request: &'a str,
+    ) -> BoxFuture<'a, Result<Prepared, ExchangeError>> {
+        let prepared = self
             .auth_info(app, request)
-            .ok_or_else(|| ExchangeError::Misconfigured("the key cannot sign".into()))?;
-        Ok(Prepared { auth_info })
+            .map(|auth_info| Prepared {
+                for_phone: ForPhone::AuthInfo(auth_info),
+                kept: None,
+            })
+            .ok_or_else(|| ExchangeError::Misconfigured("the key cannot sign".into()));
+        Box::pin(std::future::ready(prepared))
     }
 
     fn exchange<'a>(

@@ -377,19 +377,22 @@ fn keys_that_cannot_be_used_are_named() {
     assert!(!format!("{:?}", keys()).contains("MII"));
 }
 
-#[test]
-fn the_string_for_the_phone_is_signed_and_only_its_signature_is_escaped() {
+#[tokio::test]
+async fn the_string_for_the_phone_is_signed_and_only_its_signature_is_escaped() {
     let base = "http://127.0.0.1:9/gateway.do".parse().unwrap();
     let alipay = connector(base, keys(), &OutboundSettings::default());
-    let prepared = alipay.prepare(&app(), "00ff").unwrap();
-    let (content, sign) = prepared.auth_info.rsplit_once("&sign=").unwrap();
+    let prepared = alipay.prepare(&app(), "00ff").await.unwrap();
+    let ForPhone::AuthInfo(auth_info) = prepared.for_phone else {
+        panic!("not a string for the SDK")
+    };
+    let (content, sign) = auth_info.rsplit_once("&sign=").unwrap();
     assert_eq!(
         content,
         "apiname=com.alipay.account.auth&app_id=2021&app_name=mc&auth_type=AUTHACCOUNT&biz_type=openservice&method=alipay.open.auth.sdk.code.get\
          &pid=2088&product_id=APP_FAST_LOGIN&scope=kuaijie&sign_type=RSA2&target_id=00ff"
     );
     assert!(!sign.contains(['+', '/', '=']), "{sign}");
-    let parsed: Vec<_> = url::form_urlencoded::parse(prepared.auth_info.as_bytes()).collect();
+    let parsed: Vec<_> = url::form_urlencoded::parse(auth_info.as_bytes()).collect();
     let (_, signature) = parsed.last().unwrap();
     assert!(keys().verifies(content, signature));
     assert!(alipay.needs_request());
