@@ -22,6 +22,7 @@ use crate::http::{AppState, Running, server};
 use crate::idempotency::Ledger;
 use crate::keys::{Keys, Purpose};
 use crate::login::{self, Engine, LoginPolicy};
+use crate::outbox::Outbox;
 use crate::ports::{
     Endpoint, HttpCustomerDirectory, HttpFaceVerifier, HttpSmsGateway, Outbound, OutboundSettings,
     SmsGateway, SmsNotifier,
@@ -229,6 +230,14 @@ fn assemble(
         })
         .collect();
     let catalogue = Catalogue::new(issuer, buttons, &material.key_list(issuer, context)?)?;
+    let outbox = Outbox::new(
+        config.outbox.clone(),
+        store.clone(),
+        context.clone(),
+        Arc::clone(&keys),
+        config.outbound_proxy.as_ref(),
+    )
+    .map_err(|error| StartError::Other(error.to_string()))?;
     let hashing = Hashing::new(
         config.limits.hashing_lanes,
         config.limits.hashing_queue,
@@ -279,6 +288,7 @@ fn assemble(
         trusted_proxies: config.trusted_proxies,
         keys,
         running: Running::default(),
+        outbox,
     }))
 }
 

@@ -18,10 +18,6 @@ pub(crate) struct Civil {
 
 impl Civil {
     /// In UTC.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the signatures of SMS and face vendors")
-    )]
     pub(crate) fn utc(at: Timestamp) -> Self {
         Self::of(at.seconds())
     }

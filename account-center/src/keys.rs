@@ -53,6 +53,8 @@ pub enum Purpose {
     AdminTotp,
     /// The chain of the audit log.
     AuditChain,
+    /// Cursors of the outbox, and names of business lines' requests.
+    Outbox,
 }
 
 const PURPOSES: &[(Purpose, &str)] = &[
@@ -76,6 +78,7 @@ const PURPOSES: &[(Purpose, &str)] = &[
     (Purpose::AdminToken, "admin-token"),
     (Purpose::AdminTotp, "admin-totp"),
     (Purpose::AuditChain, "audit-chain"),
+    (Purpose::Outbox, "outbox"),
 ];
 
 /// A sealed value did not open: it was made by another key, for another place, or was changed.

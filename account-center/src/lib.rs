@@ -17,6 +17,7 @@ pub mod identity;
 pub mod keys;
 pub mod login;
 pub mod notices;
+pub mod outbox;
 pub mod phone_number;
 pub mod ports;
 pub mod problem;

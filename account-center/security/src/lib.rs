@@ -11,6 +11,7 @@
 //! | [`resource`] [`guards`] | what a business line runs before its own code: token and proof together |
 //! | [`sealing`] [`key_list`] | sealed fields (section 4, RFC 9180), and the signed list of the keys to seal to (section 5) |
 //! | [`refresh`] | refresh tokens, derived with a server key |
+//! | [`webhook`] | signatures of webhooks (`contract/webhooks.md`) |
 //! | [`strict_json`] [`base64url`] [`secret`] | JSON without duplicate members, canonical base64url, text that is not printed |
 
 #![forbid(unsafe_code)]
@@ -30,5 +31,6 @@ pub mod sealing;
 pub mod secret;
 pub mod strict_json;
 pub mod thumbprint;
+pub mod webhook;
 
 pub use thumbprint::Thumbprint;

@@ -10,6 +10,7 @@ mod read;
 mod read_admin;
 mod read_apps;
 mod read_oidc;
+mod read_outbox;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use postern_server_security::public_url::PublicUrl;
 use url::Url;
 
 use crate::login::wire::{PasswordRules, Text};
+use crate::outbox::OutboxSettings;
 use crate::providers::AppKind;
 use crate::providers::alipay::AlipayKeys;
 use crate::secret::SecretText;
@@ -106,6 +108,8 @@ pub struct Config {
     pub outbound_proxy: Option<Url>,
     /// The bank's apps, by id.
     pub apps: BTreeMap<String, AppSettings>,
+    /// What business lines are told (W6).
+    pub outbox: OutboxSettings,
 }
 
 /// The admin API.

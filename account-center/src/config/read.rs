@@ -111,6 +111,7 @@ pub(super) fn read(
     outbound.end();
 
     let apps = super::read_apps::apps(&mut root, &oidc, development);
+    let outbox = super::read_outbox::outbox(&mut root, development);
     root.end();
 
     Some(Config {
@@ -141,6 +142,7 @@ pub(super) fn read(
         oidc,
         outbound_proxy,
         apps,
+        outbox,
     })
 }
 

@@ -47,6 +47,7 @@ fn example() -> (tempfile::TempDir, String) {
             "database-url",
             "postgres://u:p@db1,db2:5433/postern?sslmode=verify-full",
         ),
+        ("points-secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ] {
         std::fs::write(folder.path().join(name), content).unwrap();
     }

@@ -112,6 +112,7 @@ impl Modify for AccessToken {
         routes::list_bindings,
         routes::unbind,
         routes::guests,
+        routes::outbox_events,
         routes::jwks,
         routes::openapi_document,
         routes::healthz,

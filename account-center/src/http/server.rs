@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::listener::{Guarded, Peer, SILENCE};
 use super::{AppState, admin_router, router};
-use crate::store::housekeeping;
+use crate::store::{StoreError, housekeeping};
 
 /// How often expired rows are deleted.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
@@ -40,6 +40,7 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let (stopping, stopped) = watch::channel(false);
     let keeper = tokio::spawn(keep_house(state.clone(), stopped.clone()));
+    state.outbox.start();
     let signal = tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping: requests under way are finished");
@@ -68,6 +69,7 @@ pub async fn serve(
             "some work took longer than the time for stopping; its keys are free again when their leases end"
         );
     }
+    state.outbox.stop(drain).await;
     signal.abort();
     keeper.abort();
     state.store.close().await;
@@ -102,7 +104,12 @@ async fn keep_house(state: AppState, stopped: watch::Receiver<bool>) {
             () = wait(stopped.clone()) => return,
             _ = ticks.tick() => {}
         }
-        match housekeeping::sweep(&state.store, state.context.now()).await {
+        let now = state.context.now();
+        let swept = async {
+            let rows = housekeeping::sweep(&state.store, now).await?;
+            Ok::<_, StoreError>(rows + state.outbox.sweep(now).await?)
+        };
+        match swept.await {
             Ok(0) => {}
             Ok(rows) => tracing::debug!(rows, "deleted expired rows"),
             Err(error) => {

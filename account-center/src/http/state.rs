@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::idempotency::Ledger;
 use crate::keys::Keys;
 use crate::login::Engine;
+use crate::outbox::Outbox;
 use crate::sessions::Sessions;
 use crate::store::Store;
 
@@ -50,6 +51,8 @@ pub struct Shared {
     pub trusted_proxies: usize,
     /// Admitted work under way.
     pub running: Running,
+    /// What business lines are told.
+    pub outbox: Outbox,
 }
 
 impl std::fmt::Debug for AppState {

@@ -8,7 +8,7 @@ use crate::context::Timestamp;
 pub struct OutboxRow<'a> {
     /// A `UUIDv7`.
     pub event_id: &'a str,
-    /// The account.
+    /// The account (for an ended session: the session).
     pub user_id: &'a str,
     /// The account's version after the change.
     pub version: i64,

@@ -49,6 +49,11 @@ const ALL: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0007_identity.sql"),
     ),
     (
+        8,
+        "outbox delivery",
+        include_str!("../../migrations/0008_outbox_delivery.sql"),
+    ),
+    (
         20,
         "bindings by account",
         include_str!("../../migrations/0020_bindings_by_account.sql"),

@@ -21,12 +21,14 @@ mod writer;
 pub mod accounts;
 pub mod admin;
 pub mod bindings;
+pub mod deliveries;
 pub mod events;
 pub mod guests;
 pub mod housekeeping;
 pub mod limits;
 pub mod logins;
 pub mod notices;
+pub mod outbox;
 pub mod proofs;
 pub mod provider_requests;
 pub mod replies;
@@ -97,6 +99,7 @@ pub struct Store {
 struct Inner {
     engine: Engine,
     options: Options,
+    committed: tokio::sync::Notify,
 }
 
 enum Engine {
@@ -143,6 +146,7 @@ impl Store {
             inner: Arc::new(Inner {
                 engine,
                 options: options.clone(),
+                committed: tokio::sync::Notify::new(),
             }),
         })
     }
@@ -184,9 +188,19 @@ impl Store {
             };
             match result {
                 Err(error) if patience.goes_on_after(&error) => patience.wait().await,
-                other => return other,
+                other => {
+                    if other.is_ok() {
+                        self.inner.committed.notify_one();
+                    }
+                    return other;
+                }
             }
         }
+    }
+
+    /// Returns once a write of this process was committed since the last call. For one caller: the outbox.
+    pub async fn committed(&self) {
+        self.inner.committed.notified().await;
     }
 
     /// Runs `work` on one consistent picture of the database, read only.

@@ -3,6 +3,8 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::events::{self, OutboxRow};
+use super::outbox::SESSION_ENDED;
 use super::{StoreError, Tx};
 use crate::context::Timestamp;
 
@@ -138,23 +140,48 @@ pub async fn rotate(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends a session; `false` when it was ended before, or there is none.
+/// Ends a session, and lets business lines know (contract/webhooks.md); `false` when it was ended before, or there is none. Whatever ends sessions goes through here or [`end_of`].
 pub async fn end(
     tx: &mut Tx,
     session_id: &str,
     reason: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE session_id = $3 AND ended_at IS NULL")
+    let ended = sqlx::query("UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE session_id = $3 AND ended_at IS NULL RETURNING user_id")
         .bind(now.millis())
         .bind(reason)
         .bind(session_id)
-        .execute(tx)
+        .fetch_optional(&mut *tx)
         .await?;
-    Ok(done.rows_affected() == 1)
+    let Some(row) = ended else {
+        return Ok(false);
+    };
+    let user_id: String = row.try_get(0)?;
+    announce_end(tx, session_id, &user_id, reason, now).await?;
+    Ok(true)
 }
 
-/// Ends the live sessions of an account, and gives their ids: those that began with `began_with`, or all.
+/// A stream of its own, of one event: it waits for no other event of the account, and a session ends once.
+async fn announce_end(
+    tx: &mut Tx,
+    session_id: &str,
+    user_id: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let payload = serde_json::json!({"user_id": user_id, "session_id": session_id, "reason": reason, "ended_at": now.seconds()});
+    let row = OutboxRow {
+        event_id: &format!("ended-{session_id}"),
+        user_id: session_id,
+        version: 1,
+        kind: SESSION_ENDED,
+        payload: &payload.to_string(),
+        at: now,
+    };
+    events::announce(tx, &row).await
+}
+
+/// Ends the live sessions of an account, lets business lines know, and gives their ids: those that began with `began_with`, or all.
 pub async fn end_of(
     tx: &mut Tx,
     user_id: &str,
@@ -170,12 +197,16 @@ pub async fn end_of(
     .bind(reason)
     .bind(user_id)
     .bind(began_with)
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(rows
+    let ended: Vec<String> = rows
         .iter()
         .map(|row| row.try_get(0))
-        .collect::<Result<_, _>>()?)
+        .collect::<Result<_, _>>()?;
+    for session_id in &ended {
+        announce_end(tx, session_id, user_id, reason, now).await?;
+    }
+    Ok(ended)
 }
 
 /// When the holder last proved who they are in this session (L9).

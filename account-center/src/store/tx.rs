@@ -14,6 +14,13 @@ use super::postgres::Session;
 #[derive(Debug)]
 pub struct Tx(pub(super) On);
 
+impl Tx {
+    /// Whether writers go side by side and lock the rows they write. SQLite has one writer.
+    pub(super) fn locks_rows(&self) -> bool {
+        matches!(self.0, On::Postgres(_))
+    }
+}
+
 /// Where it runs.
 pub(super) enum On {
     /// On the thread that runs the transaction.

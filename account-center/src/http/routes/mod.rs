@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod guests;
+mod events_out;
 mod login;
 mod operation;
 mod sessions;
@@ -26,6 +27,7 @@ use crate::sessions::Holder;
 pub(super) use account::*;
 pub(super) use admin::*;
 pub(super) use guests::*;
+pub(super) use events_out::*;
 pub(super) use login::*;
 pub(super) use operation::*;
 pub(super) use sessions::*;
@@ -37,6 +39,7 @@ pub fn router(state: AppState) -> Router {
         .merge(sessions::router())
         .merge(account::router())
         .merge(guests::router())
+        .merge(events_out::router())
         .merge(operation::router())
         .fallback(|| async { Problem::new(Code::NotFound).into_response() })
         .method_not_allowed_fallback(|| async {
