@@ -30,16 +30,19 @@ pub(crate) enum Tool {
     Postgres,
     /// Patroni and etcd: the fail-over of a PostgreSQL cluster.
     Patroni,
+    /// A NATS server: the outbox's broker.
+    Nats,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Cc,
         Self::Rust,
         Self::Kotlin,
         Self::Swift,
         Self::Postgres,
         Self::Patroni,
+        Self::Nats,
     ];
 
     /// What is there (a text for people), or what is missing.
@@ -77,6 +80,7 @@ impl Tool {
                 first_line("patroni", &["--version"])?,
                 first_line("etcd", &["--version"])?
             )),
+            Self::Nats => first_line("nats-server", &["--version"]),
             Self::Swift => Swift::find()
                 .ok_or("no Swift 6 on PATH and no chroot of ours".to_owned())
                 .and_then(|swift| swift.version().map_err(|error| error.to_string())),
@@ -95,6 +99,7 @@ impl Tool {
                 "install a PostgreSQL server, 13 or later, and util-linux (Debian: postgresql util-linux)"
             }
             Self::Patroni => "install Patroni and etcd (Debian: patroni etcd-server)",
+            Self::Nats => "install a NATS server, 2.9 or later (Debian: nats-server)",
             Self::Swift => {
                 "install Swift 6 (swift.org/install) so that `swift` is on PATH; on Debian run this as root or with sudo that asks for no password"
             }
@@ -114,6 +119,7 @@ impl Tool {
             Self::Swift => swift::install(root),
             Self::Postgres => apt::install(root, &["postgresql", "util-linux"]),
             Self::Patroni => apt::install(root, &["patroni", "etcd-server"]),
+            Self::Nats => apt::install(root, &["nats-server"]),
         }
     }
 

@@ -237,6 +237,13 @@ fn run_programs(
         programs::run(report, suite.name(), own, variables, log)
     };
     let collide = ("POSTERN_TEST_COLLIDE", "1");
+    let has_outbox = matches!(
+        suite,
+        Suite::AccountCenter | Suite::Collisions | Suite::Postgres
+    );
+    if has_outbox && let Some(skipped) = missing(report, suite, Tool::Nats) {
+        return Ok(skipped);
+    }
     match suite {
         Suite::Rust => Ok(run(&[])? + programs::run_doc_tests(report, log)?),
         Suite::Collisions => run(&[collide]),

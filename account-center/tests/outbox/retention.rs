@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use postern_account_center::store::outbox as rows;
 
 use crate::world::{Receiver, World, nothing, points};
@@ -67,10 +69,7 @@ async fn old_events_go_once_all_lines_have_them_but_never_the_newest_of_an_accou
 async fn what_a_line_has_not_taken_is_kept_however_old() {
     let world = World::new().await;
     world.register(&["points"]).await;
-    let receiver = Receiver::answering(|_| async {
-        axum::response::IntoResponse::into_response(axum::http::StatusCode::BAD_GATEWAY)
-    })
-    .await;
+    let receiver = Receiver::answering(|_| async { StatusCode::BAD_GATEWAY.into_response() }).await;
     world.announce("u1", 2, "account.created", nothing()).await;
     world.announce("u1", 3, "account.replaced", nothing()).await;
     let outbox = world.dispatcher(points(&receiver.url)).await;

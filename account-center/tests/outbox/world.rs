@@ -19,7 +19,7 @@ use postern_account_center::store::{Store, StoreError, deliveries, outbox as row
 use postern_server_security::webhook::{WebhookHeaders, WebhookSecret, WebhookVerifier};
 use serde_json::{Value, json};
 
-use crate::common::database::TestDatabase;
+use crate::common::TestDatabase;
 
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub const OTHER_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

@@ -2,8 +2,8 @@
 
 mod account;
 mod admin;
-mod guests;
 mod events_out;
+mod guests;
 mod login;
 mod operation;
 mod sessions;
@@ -26,8 +26,8 @@ use crate::sessions::Holder;
 // For the OpenAPI document: utoipa looks for what its macro makes beside each handler.
 pub(super) use account::*;
 pub(super) use admin::*;
-pub(super) use guests::*;
 pub(super) use events_out::*;
+pub(super) use guests::*;
 pub(super) use login::*;
 pub(super) use operation::*;
 pub(super) use sessions::*;
