@@ -50,14 +50,6 @@ impl Recipient {
             customer,
         }))
     }
-
-    /// The same customer at another number: the one before a change (U4).
-    pub(crate) fn at(&self, phone: PhoneNumber) -> Self {
-        Self {
-            phone: Some(phone),
-            ..self.clone()
-        }
-    }
 }
 
 #[derive(Serialize, Deserialize)]

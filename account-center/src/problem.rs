@@ -141,6 +141,8 @@ pub struct Parts {
     pub attempts_left: Option<u32>,
     /// The login's handle.
     pub login: Option<String>,
+    /// The operation's handle.
+    pub operation: Option<String>,
     /// The present step.
     pub step_id: Option<String>,
     /// The present step's description (contract section 7).
@@ -178,6 +180,7 @@ impl Problem {
             retry_after: None,
             attempts_left: None,
             login: None,
+            operation: None,
             step_id: None,
             next: None,
             cause: None,
@@ -238,6 +241,20 @@ impl Problem {
         self
     }
 
+    /// As [`Problem::at_step`], for an operation.
+    #[must_use]
+    pub fn at_operation(
+        mut self,
+        operation: impl Into<String>,
+        step_id: impl Into<String>,
+        next: Value,
+    ) -> Self {
+        self.operation = Some(operation.into());
+        self.step_id = Some(step_id.into());
+        self.next = Some(next);
+        self
+    }
+
     /// With what is logged and never sent.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -279,6 +296,7 @@ impl Problem {
         put("retry_after", self.retry_after.map(Value::from));
         put("attempts_left", self.attempts_left.map(Value::from));
         put("login", self.login.as_deref().map(Value::from));
+        put("operation", self.operation.as_deref().map(Value::from));
         put("step_id", self.step_id.as_deref().map(Value::from));
         put("next", self.next.clone());
         Value::Object(body).to_string().into_bytes()

@@ -6,18 +6,27 @@
 //! | `wire` | what goes over the wire |
 //! | `policy` | texts and times that the bank decides |
 //! | `unbinding` | U5 as a pure function |
-//! | `bindings` | the list, and taking one away |
+//! | `bindings` `binding` | the list, and taking one away; adding one |
+//! | `operation` `stage` | a change in several steps: its handle, and where it stands |
+//! | `verifying` `codes` | passwords, cards, faces and SMS codes within an operation |
+//! | `proof` | who holds the session proves who they are |
+//! | `phone_change` | another number, or the first |
 
+mod binding;
 mod bindings;
+mod codes;
+mod operation;
+mod phone_change;
 pub mod policy;
+mod proof;
+mod stage;
 pub mod unbinding;
+mod verifying;
 pub mod wire;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use postern_server_security::access_token::Acr;
 
 use crate::context::Timestamp;
 use crate::identity::Changes;
@@ -96,22 +105,10 @@ impl Accounts {
         Changes::now(&self.parts().keys, &self.parts().context)
     }
 
-    /// The session of the call, alive and of a person who is logged in: a guest has no account to do anything with (W6, J6).
-    async fn session(&self, tx: &mut Tx, holder: &Holder) -> Result<Row, Problem> {
-        let session = self.parts().sessions.live(tx, holder).await?;
-        if [Acr::Unsigned, Acr::Signed]
-            .iter()
-            .any(|acr| acr.as_str() == session.acr)
-        {
-            Ok(session)
-        } else {
-            Err(Problem::new(Code::Forbidden).detail("a guest has no account"))
-        }
-    }
-
     /// The session and its account, for reading.
     async fn read_holder(&self, tx: &mut Tx, holder: &Holder) -> Result<Held, Problem> {
-        let session = self.session(tx, holder).await?;
+        // A guest has no account to do anything with (W6, J6): `live` answers that too.
+        let session = self.parts().sessions.live(tx, holder).await?;
         let account = accounts::account(tx, &session.user_id)
             .await?
             .ok_or_else(|| Problem::new(Code::SessionEnded))?;

@@ -4,7 +4,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 
 use super::routes;
-use crate::login::wire::{AnswerRequest, BeginRequest};
+use crate::account::wire::{OperationAnswer, ProofStart};
+use crate::login::wire::{AnswerRequest, BeginRequest, Nothing};
 
 /// A problem (RFC 9457).
 #[derive(ToSchema)]
@@ -31,6 +32,8 @@ pub(super) struct ProblemBody {
     attempts_left: Option<u32>,
     /// The login's handle.
     login: Option<String>,
+    /// The operation's handle.
+    operation: Option<String>,
     /// The present step.
     step_id: Option<String>,
     /// The present step, described as in a reply.
@@ -75,6 +78,46 @@ pub(super) enum LoginRequestBody {
     Answer(AnswerRequest),
 }
 
+/// Begins a proof.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what `ProofRequest::parse` reads")]
+pub(super) struct StartProof {
+    /// What it begins with.
+    start: ProofStart,
+}
+
+/// The body of `POST /v1/account/proof`: a beginning, or an answer.
+#[derive(ToSchema)]
+#[schema(as = ProofRequest)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes what `ProofRequest::parse` reads")]
+pub(super) enum ProofRequestBody {
+    /// Begins a proof.
+    Start(StartProof),
+    /// Answers the present step.
+    Answer(OperationAnswer),
+}
+
+/// Begins a change of the phone number.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what `PhoneChangeRequest::parse` reads")]
+pub(super) struct StartPhoneChange {
+    /// Nothing to say.
+    start: Nothing,
+}
+
+/// The body of `POST /v1/account/phone-change`: a beginning, or an answer.
+#[derive(ToSchema)]
+#[schema(as = PhoneChangeRequest)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes what `PhoneChangeRequest::parse` reads")]
+pub(super) enum PhoneChangeRequestBody {
+    /// Begins a change.
+    Start(StartPhoneChange),
+    /// Answers the present step.
+    Answer(OperationAnswer),
+}
+
 struct AccessToken;
 
 impl Modify for AccessToken {
@@ -113,6 +156,9 @@ impl Modify for AccessToken {
         routes::unbind,
         routes::guests,
         routes::outbox_events,
+        routes::bind,
+        routes::prove,
+        routes::change_phone,
         routes::jwks,
         routes::openapi_document,
         routes::healthz,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use postern_server_security::access_token::Acr;
 
 use super::decision::{Completion, Next, Progress, Refusal, Resolved, decide};
-use super::engine::{Engine, Present, port_problem};
+use super::engine::{Engine, Present};
 use super::state::{FacePurpose, LoginState, ProofAsked, Stage};
 use super::wire::{LoginReply, Step};
 use crate::guests::{At, Guests};
@@ -15,12 +15,12 @@ use crate::http::Call;
 use crate::http::reply::Reply;
 use crate::identity::{self, Joining, KnownIdentity};
 use crate::phone_number::PhoneNumber;
-use crate::ports::{FaceBinding, FaceSession};
+use crate::ports::FaceSession;
 use crate::problem::{Code, Problem};
 use crate::secret::SecretText;
 use crate::sessions::NewSession;
 use crate::store::logins::{self, LoginRow};
-use crate::store::{Failure, StoreError, Tx, limits, provider_requests};
+use crate::store::{Failure, StoreError, Tx, limits, provider_requests, sessions};
 
 /// Facts may change while a face session is opened; after so many changes the request is `busy`.
 const LOOKS: u32 = 4;
@@ -186,22 +186,14 @@ impl Engine {
         login_hash: &str,
         purpose: FacePurpose,
     ) -> Result<OpenedFace, Problem> {
-        let binding = FaceBinding {
-            customer: purpose.customer().clone(),
-            login: login_hash.to_owned(),
-            device_key: call.device_key.as_str().to_owned(),
-            nonce: self.parts.context.token128(),
-        };
-        let session = self
+        let (session, nonce) = self
             .parts
-            .face
-            .start(&binding)
-            .await
-            .map_err(|error| port_problem(Code::FaceUnavailable, error))?;
+            .start_face(call, login_hash, purpose.customer())
+            .await?;
         Ok(OpenedFace {
             purpose,
             session,
-            nonce: binding.nonce,
+            nonce,
         })
     }
 }
@@ -408,6 +400,9 @@ impl Work {
             },
         };
         let session = parts.sessions.open(tx, &session).await?;
+        if self.proved_by_this(completion) {
+            sessions::prove(tx, &session.session_id, parts.context.now()).await?;
+        }
         let account = identity::account_view(tx, &parts.keys, &done.user_id)
             .await?
             .ok_or(StoreError::Corrupt(
@@ -432,6 +427,20 @@ impl Work {
         })?;
         self.call.ticket.finish(tx, &reply).await?;
         Ok(reply)
+    }
+
+    /// L9: this login included what a step-up asks for: a registration, or the account's own login password, or the customer's password or card and face. The
+    /// face alone of somebody who returns (L7) is not enough.
+    fn proved_by_this(&self, completion: &Completion) -> bool {
+        match &self.progress {
+            Progress::AccountProved { .. } | Progress::FacePassed { .. } => true,
+            // An identity that was bound meanwhile leads to an account with another password.
+            Progress::Registered => matches!(completion, Completion::Create { .. }),
+            Progress::Identified
+            | Progress::NumberProved { .. }
+            | Progress::CustomerProved { .. }
+            | Progress::ReturnFacePassed { .. } => false,
+        }
     }
 
     fn phone(&self) -> Result<PhoneNumber, Problem> {

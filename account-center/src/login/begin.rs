@@ -112,7 +112,7 @@ impl Engine {
         result
     }
 
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         offer: &Offer,
         credential: &Credential,
@@ -149,7 +149,7 @@ impl Engine {
     }
 
     /// What became of the credential before: nothing, used, or used by this very device for a login that could not go on.
-    async fn earlier(&self, begun: &Begun) -> Result<Earlier, Problem> {
+    pub(super) async fn earlier(&self, begun: &Begun) -> Result<Earlier, Problem> {
         let (credential, kept) = (begun.credential.clone(), begun.kept.clone());
         let (row, used) = self
             .parts
@@ -174,7 +174,7 @@ impl Engine {
     }
 
     /// Keeps an identity whose login could not go on, for the same device and credential. Best effort: without it the person taps once more.
-    async fn keep(&self, begun: &Begun, identity: KnownIdentity) {
+    pub(super) async fn keep(&self, begun: &Begun, identity: KnownIdentity) {
         let now = self.parts.context.now();
         let state = LoginState {
             identity,
@@ -219,13 +219,14 @@ impl Engine {
 }
 
 /// A beginning: the names under which its credential is remembered.
+#[derive(Clone)]
 pub(crate) struct Begun {
     app_id: String,
     device_key: String,
     pub(crate) credential: String,
     /// How long the credential is remembered.
     pub(crate) memory: Duration,
-    kept: String,
+    pub(super) kept: String,
     /// The prepared request that it belongs to.
     pub(crate) request: Option<String>,
 }
@@ -275,7 +276,7 @@ impl Begun {
     }
 }
 
-enum Earlier {
+pub(super) enum Earlier {
     Nothing,
     Used,
     Kept(KnownIdentity),

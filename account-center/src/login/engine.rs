@@ -329,7 +329,7 @@ impl Engine {
 }
 
 /// A port that gave no answer: 503, nothing changed. What is set up wrongly is a case for the log; the client can only come back.
-pub(super) fn port_problem(code: Code, error: PortError) -> Problem {
+pub(crate) fn port_problem(code: Code, error: PortError) -> Problem {
     if matches!(error, PortError::Misconfigured { .. }) {
         tracing::error!(%error, code = code.as_str(), "a service of the bank does not know us as it is set up here");
     }

@@ -2,16 +2,13 @@
 
 use super::advance::Known;
 use super::decision::Progress;
-use super::engine::{Engine, Present, port_problem};
+use super::engine::{Engine, Present};
 use super::state::{FacePurpose, Stage};
 use super::wire::FaceAnswer;
 use crate::http::Call;
 use crate::http::reply::Reply;
-use crate::ports::{FaceBinding, TicketResult};
+use crate::ports::FaceBinding;
 use crate::problem::{Code, Problem};
-
-/// A ticket is never longer.
-const TICKET_LIMIT: usize = 4096;
 
 impl Engine {
     pub(super) async fn submit_face(
@@ -23,40 +20,13 @@ impl Engine {
         let Stage::Face { purpose, nonce, .. } = present.state.stage.clone() else {
             return Err(Problem::internal("no face is asked for"));
         };
-        let ticket = answer.ticket.expose();
-        if ticket.is_empty() || ticket.len() > TICKET_LIMIT {
-            return Err(Problem::invalid(
-                "/answer/face/ticket",
-                "not of a ticket's form",
-            ));
-        }
         let expected = FaceBinding {
             customer: purpose.customer().clone(),
             login: present.row.login_hash.clone(),
             device_key: call.device_key.as_str().to_owned(),
             nonce,
         };
-        let result = self
-            .parts
-            .face
-            .verify(ticket)
-            .await
-            .map_err(|error| port_problem(Code::FaceUnavailable, error))?;
-        let passed = match result {
-            TicketResult::Passed(binding) => {
-                if binding != expected {
-                    tracing::warn!(
-                        "a face ticket of another login, customer, device or asking was brought"
-                    );
-                }
-                binding == expected
-            }
-            TicketResult::Failed
-            | TicketResult::TimedOut
-            | TicketResult::Used
-            | TicketResult::Unknown => false,
-        };
-        if !passed {
+        if !self.parts.face_passed(&answer.ticket, &expected).await? {
             return self.face_failed(call, present, purpose).await;
         }
         let (phone, progress) = match purpose {

@@ -8,15 +8,17 @@
 //! | `begin` `silent` | exchange a provider's credential, with the person's knowledge or without (W4) |
 //! | `engine` | finds the step that an answer is for |
 //! | `advance` | decides and writes, in one transaction |
+//! | `judging` `vouched` | what the account's operations ask for too: sealed fields, passwords, cards, faces, codes; a provider's word |
 //! | `sms` `verification` `registration` `face` | one step each |
 
 mod advance;
 mod begin;
 pub mod decision;
-mod engine;
+pub(crate) mod engine;
 mod face;
+pub(crate) mod judging;
 pub mod parse;
-mod password_rules;
+pub(crate) mod password_rules;
 pub mod policy;
 pub mod prepare;
 mod registration;
@@ -24,6 +26,7 @@ pub(crate) mod silent;
 mod sms;
 mod state;
 mod verification;
+pub(crate) mod vouched;
 pub mod wire;
 
 pub use engine::{Engine, Parts};

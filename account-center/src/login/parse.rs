@@ -109,7 +109,7 @@ fn code_start(provider: &mut Object) -> Result<CodeStart, Refused> {
     })
 }
 
-fn answer(mut answer: Object) -> Result<Answer, Refused> {
+pub(crate) fn answer(mut answer: Object) -> Result<Answer, Refused> {
     let Some(name) = answer.first_of(&[
         "phone",
         "sms_code",
@@ -162,7 +162,7 @@ fn nothing(object: &Object) -> Result<Nothing, Refused> {
     Ok(Nothing {})
 }
 
-fn sealed(mut object: Object) -> Result<SealedField, Refused> {
+pub(crate) fn sealed(mut object: Object) -> Result<SealedField, Refused> {
     let sealed = object.secret("sealed")?;
     object.end()?;
     Ok(SealedField { sealed })
@@ -207,7 +207,7 @@ impl Object {
         names.iter().copied().find(|name| self.has(name))
     }
 
-    fn refuse(&self, detail: &'static str) -> Refused {
+    pub(crate) fn refuse(&self, detail: &'static str) -> Refused {
         Refused {
             pointer: self.pointer.clone(),
             detail,

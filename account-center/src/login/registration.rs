@@ -24,9 +24,9 @@ impl Engine {
         };
         let phone = phone.clone();
         let field = "/answer/registration/login_password/sealed";
-        let password = self.unseal(
+        let password = self.parts.unseal(
             call,
-            &present,
+            present.sealed_for(),
             &answer.login_password,
             "registration.login_password",
             field,

@@ -9,7 +9,7 @@ use postern_server_security::access_token::Acr;
 use super::advance::used_before;
 use super::begin::Begun;
 use super::engine::{Engine, HANDLE};
-use super::sms::place_of;
+use super::judging::place_of;
 use super::wire::{LoginReply, ProviderStart, Step};
 use crate::guests::{At, Guests};
 use crate::http::Call;

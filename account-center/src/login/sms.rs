@@ -1,44 +1,19 @@
 //! The phone number and its SMS code (L4, U2). Until the code is right, every number gets the same answers.
 
-use std::net::IpAddr;
-
 use subtle::ConstantTimeEq as _;
 
 use super::advance::Known;
 use super::decision::Progress;
 use super::engine::{Engine, Present, port_problem};
+use super::judging::{Buckets, take_all};
 use super::state::{Sent, Stage};
-use crate::context::{Randomness, Timestamp};
+use crate::context::Timestamp;
 use crate::http::Call;
 use crate::http::reply::Reply;
-use crate::keys::Purpose;
 use crate::phone_number::PhoneNumber;
-use crate::ports::{LoginCodeMessage, PortError};
 use crate::problem::{Code, Problem};
 use crate::secret::SecretText;
-use crate::store::limits::{self, Limit, Taken};
-use crate::store::{StoreError, Tx};
-
-/// How many digits a code has.
-pub(super) const DIGITS: u32 = 6;
-
-/// A code: six digits, each of the million as likely.
-pub(super) fn draw(randomness: &dyn Randomness) -> SecretText {
-    const CODES: u32 = 1_000_000;
-    // The largest multiple of a million in 32 bits: what is above it would make some codes likelier.
-    const FAIR: u32 = u32::MAX - u32::MAX % CODES;
-    loop {
-        let mut bytes = [0; 4];
-        randomness.fill(&mut bytes);
-        let drawn = u32::from_be_bytes(bytes);
-        if drawn < FAIR {
-            return SecretText::new(format!("{:06}", drawn % CODES));
-        }
-    }
-}
-
-/// Buckets that a message is taken out of, with their limits.
-type Buckets = Vec<(String, Limit)>;
+use crate::store::Tx;
 
 impl Engine {
     pub(super) async fn submit_phone(
@@ -91,33 +66,16 @@ impl Engine {
         present: Present,
         phone: PhoneNumber,
     ) -> Result<Reply, Problem> {
-        let buckets = self.buckets(&phone, call.address);
+        let buckets = self.parts.message_buckets(&phone, call.address);
         self.take(present.clone(), buckets.clone()).await?;
 
-        let code = draw(self.parts.context.randomness());
-        let code_hash = self.code_hash(&present.row.login_hash, code.expose());
-        let minutes = self.parts.policy.code_lifetime.as_secs() / 60;
-        if let Err(error) = self
-            .parts
-            .sms
-            .send_login_code(LoginCodeMessage {
-                to: &phone,
-                code: &code,
-                minutes,
-            })
-            .await
-        {
+        let (code, code_hash) = self.parts.draw_code(&present.row.login_hash);
+        if let Err(not_sent) = self.parts.send_code(&phone, &code).await {
             // A message that may have gone out has been paid for.
-            if !matches!(
-                error,
-                PortError::Unavailable {
-                    maybe_done: true,
-                    ..
-                }
-            ) {
-                self.give_back(buckets).await;
+            if !not_sent.maybe_sent {
+                self.parts.give_message_back(buckets).await;
             }
-            return Err(port_problem(Code::SmsUnavailable, error));
+            return Err(not_sent.problem);
         }
 
         let (engine, call) = (self.clone(), call.clone());
@@ -184,7 +142,7 @@ impl Engine {
         present: Present,
         code: &SecretText,
     ) -> Result<Reply, Problem> {
-        let given = self.code_hash(&present.row.login_hash, code.expose());
+        let given = self.parts.code_hash(&present.row.login_hash, code.expose());
         let (engine, judged) = (self.clone(), call.clone());
         let asked = present.clone();
         let wrong = self
@@ -277,33 +235,6 @@ impl Engine {
         Ok(Some(reply))
     }
 
-    fn code_hash(&self, login_hash: &str, code: &str) -> String {
-        self.parts
-            .keys
-            .name(Purpose::SmsCode, &[login_hash.as_bytes(), code.as_bytes()])
-    }
-
-    fn buckets(&self, phone: &PhoneNumber, address: IpAddr) -> Buckets {
-        let keys = &self.parts.keys;
-        let policy = &self.parts.policy;
-        let place = place_of(address);
-        let name = |what: &[u8], whom: &[u8], limit: &Limit| {
-            keys.name(
-                Purpose::RateBucket,
-                &[what, whom, &limit.window.as_secs().to_be_bytes()],
-            )
-        };
-        let by_phone = policy
-            .sms_per_phone
-            .iter()
-            .map(|limit| (name(b"sms-phone", phone.as_str().as_bytes(), limit), *limit));
-        let by_address = policy
-            .sms_per_address
-            .iter()
-            .map(|limit| (name(b"sms-address", place.as_bytes(), limit), *limit));
-        by_phone.chain(by_address).collect()
-    }
-
     /// Takes one out of each bucket, or none out of any.
     async fn take(&self, present: Present, buckets: Buckets) -> Result<(), Problem> {
         let engine = self.clone();
@@ -314,93 +245,16 @@ impl Engine {
                 Box::pin(async move {
                     let held = engine.hold(tx, &present).await?;
                     let now = engine.parts.context.now();
-                    for (bucket, limit) in &buckets {
-                        if let Taken::UsedUp(until) = limits::take(tx, bucket, *limit, now).await? {
+                    match take_all(tx, &buckets, now).await? {
+                        None => Ok(()),
+                        Some(until) => {
                             let problem = Problem::new(Code::SmsLimitReached)
                                 .retry_after(now.seconds_until(until).max(1));
-                            return Err(engine.at_step(&held, problem));
+                            Err(engine.at_step(&held, problem))
                         }
                     }
-                    Ok(())
                 })
             })
             .await
-    }
-
-    async fn give_back(&self, buckets: Buckets) {
-        let now = self.parts.context.now();
-        let done = self
-            .parts
-            .store
-            .write(move |tx| {
-                let buckets = buckets.clone();
-                Box::pin(async move {
-                    for (bucket, _) in &buckets {
-                        limits::give_back(tx, bucket, now).await?;
-                    }
-                    Ok::<_, StoreError>(())
-                })
-            })
-            .await;
-        if let Err(error) = done {
-            tracing::warn!(%error, "a message that was not sent stays counted");
-        }
-    }
-}
-
-/// Whom an address stands for: an IPv4 address, or the /64 that one subscriber has of IPv6.
-pub(super) fn place_of(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}/64")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use std::sync::Mutex;
-
-    struct Drawn(Mutex<Vec<u32>>);
-
-    impl Randomness for Drawn {
-        fn fill(&self, bytes: &mut [u8]) {
-            bytes.copy_from_slice(&self.0.lock().unwrap().remove(0).to_be_bytes());
-        }
-    }
-
-    #[test]
-    fn l4_codes_are_six_digits_and_each_is_as_likely() {
-        for (drawn, code) in [
-            (vec![0], "000000"),
-            (vec![42], "000042"),
-            (vec![999_999], "999999"),
-            (vec![1_000_007], "000007"),
-        ] {
-            assert_eq!(draw(&Drawn(Mutex::new(drawn))).expose(), code);
-        }
-        // 4294 million codes fit evenly into 32 bits; what is above is drawn again.
-        assert_eq!(
-            draw(&Drawn(Mutex::new(vec![
-                u32::MAX,
-                4_294_000_000,
-                4_293_999_999
-            ])))
-            .expose(),
-            "999999"
-        );
-    }
-
-    #[test]
-    fn sms_limits_hold_for_a_subscriber_of_ipv6_as_a_whole() {
-        let place = |text: &str| place_of(text.parse().unwrap());
-        assert_eq!(place("2001:db8:1:2:3::4"), place("2001:db8:1:2:ffff::1"));
-        assert_ne!(place("2001:db8:1:2::1"), place("2001:db8:1:3::1"));
-        assert_eq!(place("::ffff:192.0.2.1"), place("192.0.2.1"));
-        assert_ne!(place("192.0.2.1"), place("192.0.2.2"));
     }
 }

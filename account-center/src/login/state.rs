@@ -175,7 +175,7 @@ impl Stage {
                 let sent_at = Timestamp::from_millis(sent.at);
                 Step::SmsCode {
                     sent_to: sent.phone.masked(),
-                    digits: super::sms::DIGITS,
+                    digits: super::judging::DIGITS,
                     expires_in: now
                         .seconds_until(sent_at.plus(policy.code_lifetime).min(login_ends_at)),
                     resend_after: now.seconds_until(sent_at.plus(policy.resend_after)),

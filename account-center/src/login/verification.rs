@@ -1,33 +1,34 @@
 //! Proving to be the owner of a number: the account's own login password (U2), or a customer's login password or card at the core (L5).
 
-use postern_server_security::sealing::{OpenError, Place, Recipient};
-use zeroize::Zeroizing;
-
 use super::advance::Known;
 use super::decision::Progress;
-use super::engine::{Engine, Present, port_problem};
+use super::engine::{Engine, Present};
+use super::judging::{Proof, SealedFor, Whose};
 use super::state::{ProofAsked, Stage};
 use super::wire::{CardAnswer, SealedField};
 use crate::http::Call;
 use crate::http::reply::Reply;
-use crate::keys::Purpose;
-use crate::ports::{CardProof, ProofResult};
+use crate::ports::ProofResult;
 use crate::problem::{Code, Problem};
-use crate::secret::SecretText;
 use crate::store::limits::{self, Taken};
 use crate::store::{Failure as _, Tx, accounts, logins};
 
-/// What was given.
-enum Proof {
-    LoginPassword(SecretText),
-    Card(CardProof),
+impl ProofAsked {
+    fn whose(&self) -> Whose<'_> {
+        match self {
+            Self::Account { user_id, .. } => Whose::Account(user_id),
+            Self::Customer { customer, .. } => Whose::Customer(customer),
+        }
+    }
 }
 
-impl Proof {
-    const fn wrong(&self) -> Code {
-        match self {
-            Self::LoginPassword(_) => Code::PasswordWrong,
-            Self::Card(_) => Code::CardWrong,
+impl Present {
+    /// Where a sealed field of an answer to it stands.
+    pub(super) fn sealed_for(&self) -> SealedFor<'_> {
+        SealedFor {
+            app_id: &self.row.app_id,
+            handle: self.handle.expose(),
+            step_id: &self.row.step_id,
         }
     }
 }
@@ -47,15 +48,10 @@ impl Engine {
         present: Present,
         sealed: &SealedField,
     ) -> Result<Reply, Problem> {
-        let password = self.unseal(
-            call,
-            &present,
-            sealed,
-            "login_password",
-            "/answer/login_password/sealed",
-        )?;
-        self.verify(call, present, Proof::LoginPassword(password))
-            .await
+        let proof = self
+            .parts
+            .unseal_password(call, present.sealed_for(), sealed)?;
+        self.verify(call, present, proof).await
     }
 
     pub(super) async fn submit_card(
@@ -64,57 +60,8 @@ impl Engine {
         present: Present,
         card: &CardAnswer,
     ) -> Result<Reply, Problem> {
-        let proof = CardProof {
-            number: self.unseal(
-                call,
-                &present,
-                &card.number,
-                "card.number",
-                "/answer/card/number/sealed",
-            )?,
-            withdrawal_password: self.unseal(
-                call,
-                &present,
-                &card.withdrawal_password,
-                "card.withdrawal_password",
-                "/answer/card/withdrawal_password/sealed",
-            )?,
-        };
-        self.verify(call, present, Proof::Card(proof)).await
-    }
-
-    /// Opens a sealed field of this answer (contract section 4): it opens for this app, device, call, login and step alone.
-    pub(super) fn unseal(
-        &self,
-        call: &Call,
-        present: &Present,
-        field: &SealedField,
-        name: &str,
-        pointer: &str,
-    ) -> Result<SecretText, Problem> {
-        let recipient = Recipient {
-            issuer: &self.parts.issuer,
-            app_id: &present.row.app_id,
-        };
-        let place = Place {
-            device_key: &call.device_key,
-            idempotency_key: call.ticket.key(),
-            path: &call.path,
-            field: name,
-            login_handle: present.handle.expose(),
-            step_id: &present.row.step_id,
-        };
-        match self
-            .parts
-            .sealing
-            .open(field.sealed.expose(), &recipient, &place)
-        {
-            Ok(plaintext) => Ok(SecretText::from(plaintext.expose())),
-            Err(OpenError::UnknownKey) => {
-                Err(Problem::new(Code::SealingKeyUnknown).pointer(pointer))
-            }
-            Err(OpenError::Invalid) => Err(Problem::new(Code::SealedFieldInvalid).pointer(pointer)),
-        }
+        let proof = self.parts.unseal_card(call, present.sealed_for(), card)?;
+        self.verify(call, present, proof).await
     }
 
     /// The try is counted first, in the login and for the subject over all logins, and then judged with no transaction open. So many at once are no better
@@ -123,12 +70,12 @@ impl Engine {
         let Stage::Verification { phone, asked, .. } = present.state.stage.clone() else {
             return Err(Problem::internal("no proof is asked for"));
         };
-        let bucket = self.proof_bucket(&asked);
+        let bucket = self.parts.proof_bucket(asked.whose());
         let password_hash = match self.count(call, present.clone(), bucket.clone()).await? {
             Counted::Over(reply) => return Ok(reply),
             Counted::Judge { password_hash } => password_hash,
         };
-        let result = match self.judge(&asked, &proof, password_hash).await {
+        let result = match self.parts.judge(asked.whose(), &proof, password_hash).await {
             Ok(ProofResult::Right) => {
                 let known = Known {
                     identity: present.state.identity.clone(),
@@ -162,54 +109,6 @@ impl Engine {
             self.uncount(present, bucket).await;
         }
         result
-    }
-
-    async fn judge(
-        &self,
-        asked: &ProofAsked,
-        proof: &Proof,
-        password_hash: Option<String>,
-    ) -> Result<ProofResult, Problem> {
-        let unavailable = |error| port_problem(Code::CoreUnavailable, error);
-        match (asked, proof) {
-            (ProofAsked::Account { .. }, Proof::LoginPassword(password)) => {
-                let right = self
-                    .parts
-                    .hashing
-                    .verify(Zeroizing::new(password.expose().to_owned()), password_hash)
-                    .await?;
-                Ok(if right {
-                    ProofResult::Right
-                } else {
-                    ProofResult::Wrong
-                })
-            }
-            (ProofAsked::Account { .. }, Proof::Card(_)) => Err(Problem::internal(
-                "a card is no proof of an unsigned account",
-            )),
-            (ProofAsked::Customer { customer, .. }, Proof::LoginPassword(password)) => self
-                .parts
-                .customers
-                .check_login_password(customer, password)
-                .await
-                .map_err(unavailable),
-            (ProofAsked::Customer { customer, .. }, Proof::Card(card)) => self
-                .parts
-                .customers
-                .check_card(customer, card)
-                .await
-                .map_err(unavailable),
-        }
-    }
-
-    fn proof_bucket(&self, asked: &ProofAsked) -> String {
-        let (kind, whose): (&[u8], &str) = match asked {
-            ProofAsked::Account { user_id, .. } => (b"proof-account", &user_id.0),
-            ProofAsked::Customer { customer, .. } => (b"proof-customer", &customer.0),
-        };
-        self.parts
-            .keys
-            .name(Purpose::RateBucket, &[kind, whose.as_bytes()])
     }
 
     async fn count(

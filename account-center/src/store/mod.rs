@@ -28,6 +28,7 @@ pub mod housekeeping;
 pub mod limits;
 pub mod logins;
 pub mod notices;
+pub mod operations;
 pub mod outbox;
 pub mod proofs;
 pub mod provider_requests;

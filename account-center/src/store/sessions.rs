@@ -231,3 +231,13 @@ pub async fn prove(tx: &mut Tx, session_id: &str, at: Timestamp) -> Result<(), S
         .await?;
     Ok(())
 }
+
+/// The holder was identified further than before (L10).
+pub async fn set_acr(tx: &mut Tx, session_id: &str, acr: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE sessions SET acr = $2 WHERE session_id = $1")
+        .bind(session_id)
+        .bind(acr)
+        .execute(tx)
+        .await?;
+    Ok(())
+}

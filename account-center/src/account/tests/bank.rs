@@ -7,10 +7,11 @@ use futures_util::future::join_all;
 use postern_server_security::Thumbprint;
 use postern_server_security::access_token::Acr;
 use postern_server_security::sealing::Place;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::outside::Person;
-use super::super::world::{APP, Seen, World, new_key};
+use super::super::outside::{Customer, Person};
+use super::super::world::{APP, Flow, PASSWORD, Seen, World, new_key};
+use crate::account::wire::{BindRequest, PhoneChangeRequest, ProofRequest};
 use crate::account::{AccountPolicy, Accounts};
 use crate::http::Call;
 use crate::http::reply::Reply;
@@ -21,7 +22,10 @@ use crate::ports::SmsNotifier;
 use crate::problem::Problem;
 use crate::providers::Profile;
 use crate::sessions::{Holder, NewSession};
-use crate::store::accounts;
+use crate::store::{accounts, sessions};
+
+const PROOF: &str = "/v1/account/proof";
+const PHONE_CHANGE: &str = "/v1/account/phone-change";
 
 pub(super) struct Bank {
     pub(super) world: Arc<World>,
@@ -152,6 +156,22 @@ impl Bank {
         }
     }
 
+    /// The person of a session is proved, without the steps of it.
+    pub(super) async fn mark_proved(&self, user: &User) {
+        let (session_id, now) = (
+            user.holder.session_id.clone(),
+            self.engine().parts.context.now(),
+        );
+        self.world
+            .store
+            .write(move |tx| {
+                let session_id = session_id.clone();
+                Box::pin(async move { sessions::prove(tx, &session_id, now).await })
+            })
+            .await
+            .unwrap();
+    }
+
     pub(super) async fn delivered(&self) -> Vec<(String, String)> {
         self.accounts.notices().deliver_due().await.unwrap();
         self.world.outside.notices()
@@ -235,6 +255,128 @@ impl User {
             .collect()
     }
 
+    /// Sends a body to a call of the account, and goes where the reply says.
+    async fn post(&mut self, path: &'static str, key: &str, body: &Value) -> Seen {
+        path.clone_into(&mut self.path);
+        let bytes = body.to_string().into_bytes();
+        let text = bytes.clone();
+        let seen = self
+            .call(
+                ("POST", path),
+                key,
+                &bytes,
+                |accounts, call, holder| async move {
+                    match path {
+                        PROOF => {
+                            let request = ProofRequest::parse(&text)?;
+                            accounts.proof(&call, &holder, request).await
+                        }
+                        PHONE_CHANGE => {
+                            let request = PhoneChangeRequest::parse(&text)?;
+                            accounts.change_phone(&call, &holder, request).await
+                        }
+                        _ => {
+                            let request = BindRequest::parse(&text)?;
+                            accounts.bind(&call, &holder, request.provider).await
+                        }
+                    }
+                },
+            )
+            .await;
+        if let (Some(operation), Some(step_id)) = (
+            seen.body["operation"].as_str(),
+            seen.body["step_id"].as_str(),
+        ) {
+            operation.clone_into(&mut self.operation);
+            step_id.clone_into(&mut self.step_id);
+        }
+        seen
+    }
+
+    /// Binds WeChat with a code.
+    pub(super) async fn bind(&mut self, code: &str) -> Seen {
+        self.bind_as(&new_key(), code).await
+    }
+
+    pub(super) async fn bind_as(&mut self, key: &str, code: &str) -> Seen {
+        let body = json!({"provider": {"provider": "wechat", "code": code}});
+        self.post("/v1/account/bindings", key, &body).await
+    }
+
+    pub(super) async fn begin_proof(&mut self) -> Seen {
+        self.post(PROOF, &new_key(), &json!({"start": {"person": {}}}))
+            .await
+    }
+
+    /// Logs in anew at WeChat, within the session.
+    pub(super) async fn log_in_there(&mut self, code: &str) -> Seen {
+        let start = json!({"start": {"provider": {"provider": "wechat", "code": code}}});
+        self.post(PROOF, &new_key(), &start).await
+    }
+
+    pub(super) async fn begin_phone_change(&mut self) -> Seen {
+        self.post(PHONE_CHANGE, &new_key(), &json!({"start": {}}))
+            .await
+    }
+
+    /// Answers the present step of the operation under way.
+    pub(super) async fn answer(&mut self, answer: Value) -> Seen {
+        self.answer_as(&new_key(), answer).await
+    }
+
+    pub(super) async fn answer_as(&mut self, key: &str, answer: Value) -> Seen {
+        let path = if self.path == PROOF {
+            PROOF
+        } else {
+            PHONE_CHANGE
+        };
+        let body = json!({"operation": self.operation, "step_id": self.step_id, "answer": answer});
+        self.post(path, key, &body).await
+    }
+
+    pub(super) async fn right_code(&mut self, phone: &str) -> Seen {
+        let code = self.bank.world.outside.inbox(phone);
+        self.answer(json!({"sms_code": code})).await
+    }
+
+    pub(super) async fn password(&mut self, password: &str) -> Seen {
+        let key = new_key();
+        let sealed = self.seal(&key, "login_password", password);
+        self.answer_as(&key, json!({"login_password": sealed}))
+            .await
+    }
+
+    pub(super) async fn card(&mut self, number: &str, withdrawal_password: &str) -> Seen {
+        let key = new_key();
+        let card = json!({
+            "number": self.seal(&key, "card.number", number),
+            "withdrawal_password": self.seal(&key, "card.withdrawal_password", withdrawal_password),
+        });
+        self.answer_as(&key, json!({"card": card})).await
+    }
+
+    pub(super) async fn face(&mut self, asked: &Seen, passed: bool) -> Seen {
+        let session = asked.body["next"]["request"]["face_session"]
+            .as_str()
+            .unwrap();
+        let ticket = self.bank.world.outside.perform_face(session, passed);
+        self.answer(json!({"face": {"ticket": ticket}})).await
+    }
+
+    /// Somebody who has just proved who they are by the login password.
+    pub(super) async fn proved(mut self) -> Self {
+        self.begin_proof().await.expect_step("verification");
+        let seen = self.password(PASSWORD).await;
+        assert_eq!(seen.expect_step("done").body["proved"], true);
+        self
+    }
+
+    /// An hour and a half later: no proof is fresh any more, the session is alive.
+    pub(super) fn later(self) -> Self {
+        self.bank.world.pass(5400);
+        self
+    }
+
     pub(super) fn seal(&self, key: &str, field: &str, text: &str) -> Value {
         let place = Place {
             device_key: &self.device,
@@ -275,9 +417,30 @@ pub(super) fn tally(seen: &[Seen]) -> HashMap<String, usize> {
 /// Somebody with an account by an ordinary login: with a phone, a login password and WeChat.
 pub(super) async fn registered(bank: &Arc<Bank>, name: &str, phone: &str) -> User {
     let person = Person::new(name);
-    let (mut flow, _) = super::super::world::Flow::begin(&bank.world, &person).await;
+    let (mut flow, _) = Flow::begin(&bank.world, &person).await;
     flow.prove_number(phone).await.expect_step("registration");
-    let done = flow.register(super::super::world::PASSWORD).await;
+    let done = flow.register(PASSWORD).await;
+    let session = done.expect_step("done").body["session"]["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    bank.user(flow.device.clone(), &done.user_id(), &session)
+}
+
+pub(super) const CHEN: Customer = Customer {
+    reference: "C1",
+    password: "core-Passw0rd",
+    card: ("6222020000000001", "123456"),
+};
+
+/// A signed customer with an account by an ordinary login.
+pub(super) async fn signed(bank: &Arc<Bank>, name: &str, phone: &str, customer: Customer) -> User {
+    let password = customer.password;
+    bank.world.outside.contract(phone, &[customer]);
+    let (mut flow, _) = Flow::begin(&bank.world, &Person::new(name)).await;
+    flow.prove_number(phone).await.expect_step("verification");
+    let face = flow.password(password).await;
+    let done = flow.face(&face, true).await;
     let session = done.expect_step("done").body["session"]["session_id"]
         .as_str()
         .unwrap()

@@ -1,4 +1,7 @@
 //! The account's operations in the world of the logins: a real database, and outside parties that answer what the test says.
 
 mod bank;
+mod binding;
+mod phone_change;
+mod proof;
 mod unbinding;

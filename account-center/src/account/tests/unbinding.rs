@@ -36,6 +36,7 @@ async fn l8_a_binding_goes_at_once_with_its_open_ids_and_its_history_stays() {
     let li = registered(&bank, "li", PHONE).await;
     let device = bank.log_in(&li.holder.user_id, "password").await;
     assert_eq!(bank.world.rows("open_ids").await, 1);
+    bank.world.pass(1);
 
     let seen = device.unbind("wechat").await;
     assert_eq!(seen.status, 200, "{seen:?}");

@@ -4,21 +4,29 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use super::super::reply::Reply;
 use super::super::{AppState, openapi};
 use super::{authorized, authorized_change, respond};
-use crate::account::wire::{BindingList, Unbound};
+use crate::account::wire::{
+    BindRequest, BindingList, Bound, OperationReply, PhoneChangeRequest, ProofRequest, Unbound,
+};
 use crate::identity::{AccountView, account_view_as};
 use crate::problem::{Code, Problem};
 use crate::sessions::acr_of;
 
+const BINDINGS: &str = "/v1/account/bindings";
+const PROOF: &str = "/v1/account/proof";
+const PHONE_CHANGE: &str = "/v1/account/phone-change";
+
 pub(super) fn router() -> Router<AppState> {
     Router::new()
         .route("/v1/account", get(account))
-        .route("/v1/account/bindings", get(list_bindings))
+        .route(BINDINGS, get(list_bindings).post(bind))
         .route("/v1/account/bindings/{provider}", delete(unbind))
+        .route(PROOF, post(prove))
+        .route(PHONE_CHANGE, post(change_phone))
 }
 
 /// The account of the access token.
@@ -100,5 +108,74 @@ pub(in crate::http) async fn unbind(
         };
         accounts.unbind(&call, &holder, &provider).await
     })
+    .await
+}
+
+/// Binds a provider to the account of this session (L9, U3). Needs a proof of the person that is under five minutes old.
+#[utoipa::path(post, path = "/v1/account/bindings", tag = "account", operation_id = "bind", request_body = BindRequest,
+    params(openapi::ProofHeader, openapi::IdempotencyHeader), security(("access_token" = [])),
+    responses(
+        (status = 200, body = Bound, description = "It is bound; also where it was before."),
+        (status = "4XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "`reauthentication_required`, `identity_bound_elsewhere`, `provider_already_bound`, `provider_code_invalid`, or the request was refused."),
+        (status = "5XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "May be repeated."),
+    ))]
+pub(in crate::http) async fn bind(State(state): State<AppState>, request: Request) -> Response {
+    let accounts = state.accounts.clone();
+    authorized_change(
+        state,
+        request,
+        BINDINGS,
+        move |call, holder, body| async move {
+            let request = BindRequest::parse(&body)?;
+            accounts.bind(&call, &holder, request.provider).await
+        },
+    )
+    .await
+}
+
+/// Proves who holds the session (L9), or that they can log in at a provider that is bound (U5): begins, or answers the present step.
+#[utoipa::path(post, path = "/v1/account/proof", tag = "account", operation_id = "prove", request_body = openapi::ProofRequestBody,
+    params(openapi::ProofHeader, openapi::IdempotencyHeader), security(("access_token" = [])),
+    responses(
+        (status = 200, body = OperationReply, description = "The next step, or done."),
+        (status = "4XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "With `next`: to be mended. Without: the operation is over, or the request was refused."),
+        (status = "5XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "May be repeated."),
+    ))]
+pub(in crate::http) async fn prove(State(state): State<AppState>, request: Request) -> Response {
+    let accounts = state.accounts.clone();
+    authorized_change(
+        state,
+        request,
+        PROOF,
+        move |call, holder, body| async move {
+            let request = ProofRequest::parse(&body)?;
+            accounts.proof(&call, &holder, request).await
+        },
+    )
+    .await
+}
+
+/// Changes the account's phone number, or gives it the first (U4, U2): begins, or answers the present step.
+#[utoipa::path(post, path = "/v1/account/phone-change", tag = "account", operation_id = "changePhone", request_body = openapi::PhoneChangeRequestBody,
+    params(openapi::ProofHeader, openapi::IdempotencyHeader), security(("access_token" = [])),
+    responses(
+        (status = 200, body = OperationReply, description = "The next step, or done."),
+        (status = "4XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "With `next`: to be mended. Without: the operation is over, or the request was refused."),
+        (status = "5XX", body = openapi::ProblemBody, content_type = "application/problem+json", description = "May be repeated."),
+    ))]
+pub(in crate::http) async fn change_phone(
+    State(state): State<AppState>,
+    request: Request,
+) -> Response {
+    let accounts = state.accounts.clone();
+    authorized_change(
+        state,
+        request,
+        PHONE_CHANGE,
+        move |call, holder, body| async move {
+            let request = PhoneChangeRequest::parse(&body)?;
+            accounts.change_phone(&call, &holder, request).await
+        },
+    )
     .await
 }
