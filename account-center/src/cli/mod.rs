@@ -3,6 +3,7 @@
 mod admin;
 mod database;
 mod keys;
+mod outbox;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,8 @@ enum Command {
     Admin(admin::AdminArguments),
     /// The audit log: check that it is whole.
     Audit(admin::AuditArguments),
+    /// What business lines have not taken: list it, send it again, give it up. Works on the database, also beside a running server.
+    Outbox(outbox::OutboxArguments),
     /// Write the OpenAPI document.
     Openapi {
         /// The file to write it to; without it, standard output.
@@ -131,6 +134,9 @@ pub async fn run(cli: Cli, output: &mut (dyn Write + Send)) -> ExitCode {
         Command::SignKeys(arguments) => keys::sign_keys(&arguments, &Context::system(), output),
         Command::Admin(arguments) => admin::admin(arguments, &environment, output).await,
         Command::Audit(arguments) => admin::audit(arguments, &environment, output).await,
+        Command::Outbox(arguments) => {
+            outbox::outbox(arguments, &environment, &Context::system(), output).await
+        }
         Command::Openapi { output: file } => openapi(file.as_deref(), output),
     };
     match result {

@@ -1,6 +1,6 @@
 //! The sections `outbox`, `lines` and `nats`: who is told what happened to accounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use postern_server_security::webhook::{WebhookSecret, WebhookSigningKey};
 use url::Url;
 
 use super::reader::Section;
-use crate::outbox::{Kinds, LineSettings, NatsSettings, OutboxSettings};
+use crate::outbox::{Kinds, LineSettings, NatsSettings, OutboxSettings, check_host};
 
 const DAY: u64 = 24 * 3600;
 const SECRET_ADVICE: &str = "Write whsec_ and the base64 of 24 to 64 random bytes, for example: echo whsec_$(openssl rand -base64 32)";
@@ -16,8 +16,7 @@ const SECRET_ADVICE: &str = "Write whsec_ and the base64 of 24 to 64 random byte
 pub(super) fn outbox(root: &mut Section<'_>, development: bool) -> OutboxSettings {
     let mut section = root.section("outbox");
     let days = section.number("retention_days", 90, 1..=3650);
-    let mut private_hosts: std::collections::BTreeSet<String> =
-        section.list("private_hosts").into_iter().collect();
+    let mut private_hosts: BTreeSet<String> = section.list("private_hosts").into_iter().collect();
     section.end();
     if development {
         // A line on the same desk.
@@ -25,7 +24,8 @@ pub(super) fn outbox(root: &mut Section<'_>, development: bool) -> OutboxSetting
     }
     let mut lines = BTreeMap::new();
     for (name, section) in root.section("lines").sections() {
-        lines.extend(line(&name, section, development).map(|line| (name, line)));
+        let line = line(&name, section, &private_hosts, development);
+        lines.extend(line.map(|line| (name, line)));
     }
     OutboxSettings {
         retention: Duration::from_secs(days * DAY),
@@ -35,7 +35,12 @@ pub(super) fn outbox(root: &mut Section<'_>, development: bool) -> OutboxSetting
     }
 }
 
-fn line(name: &str, mut section: Section<'_>, development: bool) -> Option<LineSettings> {
+fn line(
+    name: &str,
+    mut section: Section<'_>,
+    private_hosts: &BTreeSet<String>,
+    development: bool,
+) -> Option<LineSettings> {
     let well_named = (1..=64).contains(&name.len())
         && name
             .bytes()
@@ -48,6 +53,9 @@ fn line(name: &str, mut section: Section<'_>, development: bool) -> Option<LineS
         );
     }
     let url = address(&mut section, development);
+    if let Some(Err(wrong)) = url.as_ref().map(|url| check_host(url, private_hosts)) {
+        section.fault("url", wrong, "Name the host there if that is meant.");
+    }
     let secrets = secrets(&mut section);
     let signing_key = section.secret("signing_key").and_then(|text| {
         WebhookSigningKey::parse(text.expose())
@@ -132,4 +140,60 @@ fn nats(mut section: Section<'_>) -> Option<NatsSettings> {
         token,
         stream,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::reader::Report;
+    use super::*;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn read(text: &str) -> (OutboxSettings, Vec<String>) {
+        let report = Report::default();
+        let mut root = Section::root(text.parse().unwrap(), &report);
+        let settings = outbox(&mut root, false);
+        let keys = report.faults().into_iter().map(|fault| fault.key);
+        (settings, keys.collect())
+    }
+
+    #[test]
+    fn a_line_needs_a_secret_and_has_two_while_they_are_exchanged() {
+        let (settings, faults) = read(&format!(
+            "[lines.points]\nurl = \"https://p.example/\"\nsecret = \"{SECRET}\"\nprevious_secret = \"{SECRET}\"\n[lines.asks]\nsecret = \"{SECRET}\"\n\
+             [nats]\nurl = \"tls://a:4222, nats://b:4222\"\nstream = \"POSTERN\""
+        ));
+        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(settings.lines["points"].secrets.len(), 2);
+        assert_eq!(settings.lines["asks"].url, None);
+        assert_eq!(settings.nats.unwrap().stream.as_deref(), Some("POSTERN"));
+        assert_eq!(read("[lines.points]").1, ["lines.points.secret"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_said_with_its_key() {
+        for (setting, key) in [
+            ("url = \"http://p.example/\"", "url"),
+            ("url = \"https://user:word@p.example/\"", "url"),
+            ("url = \"https://10.0.0.1/\"", "url"),
+            ("url = \"https://127.0.0.1/\"", "url"),
+            ("previous_secret = \"whsec_short\"", "previous_secret"),
+            ("signing_key = \"whsk_AAAA\"", "signing_key"),
+            ("timeout_milliseconds = 60000", "timeout_milliseconds"),
+            ("concurrency = 0", "concurrency"),
+            ("secrets = \"x\"", "secrets"),
+        ] {
+            let (_, faults) = read(&format!("[lines.points]\nsecret = \"{SECRET}\"\n{setting}"));
+            assert_eq!(faults, [format!("lines.points.{key}")], "{setting}");
+        }
+        let (_, faults) = read(&format!(
+            "[outbox]\nprivate_hosts = [\"10.0.0.1\"]\n[lines.points]\nsecret = \"{SECRET}\"\nurl = \"https://10.0.0.1/\""
+        ));
+        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(
+            read("[nats]\nurl = \"http://nats.example\"").1,
+            ["nats.url"]
+        );
+    }
 }

@@ -51,8 +51,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
-/// Refuses an address that stands in the URL itself; names are looked at when they are resolved.
-pub(super) fn check(url: &Url, private_hosts: &BTreeSet<String>) -> Result<(), String> {
+/// Refuses a private address that stands in the URL itself and that is not named; names are looked at when they are resolved.
+pub fn check(url: &Url, private_hosts: &BTreeSet<String>) -> Result<(), String> {
     let host = url.host_str().unwrap_or_default();
     if private_hosts.contains(host) {
         return Ok(());
@@ -67,7 +67,7 @@ pub(super) fn check(url: &Url, private_hosts: &BTreeSet<String>) -> Result<(), S
         Ok(())
     } else {
         Err(format!(
-            "{host} is a private address; name it in outbox.private_hosts if that is meant"
+            "{host} is a private address, and not in outbox.private_hosts"
         ))
     }
 }

@@ -423,15 +423,7 @@ impl Stream {
             Fate::Again(due) => Some(due),
             Fate::Dead => None,
         };
-        if due_at.is_none() {
-            count(&self.line.gauges.dead);
-            tracing::warn!(
-                line = self.line.name,
-                position = claim.event.position,
-                why,
-                "a dead letter: its account waits until somebody says `outbox retry` or `outbox skip`"
-            );
-        }
+        let position = claim.event.position;
         let held = retry_after.map(|retry_after| schedule::hold(now, retry_after));
         let (name, lease, claim) = (self.line.name.clone(), self.lease(), Arc::new(claim));
         let why: Arc<str> = why.into();
@@ -465,6 +457,14 @@ impl Stream {
                 })
             })
             .await?;
+        if due_at.is_none() {
+            count(&self.line.gauges.dead);
+            tracing::warn!(
+                line = self.line.name,
+                position,
+                "a dead letter: its account waits until somebody says `outbox retry` or `outbox skip`"
+            );
+        }
         if disabled {
             self.say_disabled("it took nothing for three days");
         }

@@ -34,7 +34,7 @@ use crate::keys::Keys;
 use crate::secret::SecretText;
 use crate::store::{Store, StoreError, outbox as rows};
 
-pub use hosts::is_public;
+pub use hosts::{check as check_host, is_public};
 pub use replay::ReplayRequest;
 pub(crate) use replay::{MOST, Replayed, USUAL};
 pub use sink::NATS_LINE;
@@ -328,10 +328,10 @@ mod tests {
     #[test]
     fn a_line_takes_the_kinds_it_names_or_all() {
         let kinds = |names: &[&str]| Kinds::new(names.iter().map(|&name| name.into()).collect());
-        assert!(kinds(&[]).take("account.replaced"));
-        let some = kinds(&["account.replaced", "binding.*"]);
+        assert!(kinds(&[]).take("user_id.replaced"));
+        let some = kinds(&["user_id.replaced", "binding.*"]);
         for (kind, taken) in [
-            ("account.replaced", true),
+            ("user_id.replaced", true),
             ("account.created", false),
             ("binding.added", true),
             ("bindings", false),

@@ -17,6 +17,8 @@ use crate::context::Timestamp;
 
 /// Read of a reply, so that its connection can serve again. Nothing in it matters.
 const REPLY_READ: usize = 4096;
+/// How long that may take.
+const REPLY_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Sends to one line's address.
 pub(super) struct WebhookSink {
@@ -95,16 +97,18 @@ impl WebhookSink {
             Err(error) => return Outcome::failed(reason(&error)),
         };
         let outcome = judge(reply.status(), reply.headers(), outgoing.at);
-        let mut read = 0;
-        // The head has decided. A longer body, or one that does not come, costs the connection and nothing else.
-        while let Ok(Ok(Some(chunk))) =
-            tokio::time::timeout(Duration::from_millis(200), reply.chunk()).await
-        {
-            read += chunk.len();
-            if read > REPLY_READ {
-                break;
+        // The head has decided. A longer body, or one that comes drop by drop, costs its connection and nothing else.
+        let rest = async {
+            let mut read = 0;
+            while let Ok(Some(chunk)) = reply.chunk().await {
+                read += chunk.len();
+                if read > REPLY_READ {
+                    break;
+                }
             }
-        }
+        };
+        // Either way it is done with.
+        let _ = tokio::time::timeout(REPLY_PATIENCE, rest).await;
         outcome
     }
 }

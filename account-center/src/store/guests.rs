@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, sessions};
 use crate::context::Timestamp;
 
 /// A guest.
@@ -244,7 +244,7 @@ pub async fn somebody_logged_in(
     Ok(row.is_some())
 }
 
-/// Ends a guest's live sessions, of one device key or of all.
+/// Ends a guest's sessions, of one device key or of all, and lets business lines know.
 pub async fn end_sessions(
     tx: &mut Tx,
     user_id: &str,
@@ -252,15 +252,18 @@ pub async fn end_sessions(
     reason: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE sessions SET ended_at = $3, end_reason = $4 WHERE user_id = $1 AND ($2 = '' OR device_key = $2) AND ended_at IS NULL",
+    let ended = sqlx::query(
+        "UPDATE sessions SET ended_at = $3, end_reason = $4 WHERE user_id = $1 AND ($2 = '' OR device_key = $2) AND ended_at IS NULL RETURNING session_id",
     )
     .bind(user_id)
     .bind(device_key.unwrap_or_default())
     .bind(now.millis())
     .bind(reason)
-    .execute(tx)
+    .fetch_all(&mut *tx)
     .await?;
+    for row in &ended {
+        sessions::announce_end(tx, row.try_get(0)?, user_id, reason, now).await?;
+    }
     Ok(())
 }
 

@@ -140,7 +140,7 @@ pub async fn rotate(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends a session, and lets business lines know (contract/webhooks.md); `false` when it was ended before, or there is none. Whatever ends sessions goes through here or [`end_of`].
+/// Ends a session, and lets business lines know (contract/webhooks.md); `false` when it was ended before, or there is none.
 pub async fn end(
     tx: &mut Tx,
     session_id: &str,
@@ -161,8 +161,9 @@ pub async fn end(
     Ok(true)
 }
 
-/// A stream of its own, of one event: it waits for no other event of the account, and a session ends once.
-async fn announce_end(
+/// Lets business lines know that a session has ended: whatever sets `ended_at` says so here. A stream of its own, of one event: it waits for no other event of
+/// the account, and a session ends once.
+pub(super) async fn announce_end(
     tx: &mut Tx,
     session_id: &str,
     user_id: &str,

@@ -121,6 +121,14 @@ async fn lines_that_hang_fail_redirect_or_answer_without_end_cost_the_others_not
         Body::from_stream(page).into_response()
     })
     .await;
+    let dripping = Receiver::answering(|_| async {
+        let drops = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Some((Ok::<_, std::io::Error>(vec![b'<']), ()))
+        });
+        Body::from_stream(drops).into_response()
+    })
+    .await;
     let closed = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}/", listener.local_addr().unwrap())
@@ -131,6 +139,7 @@ async fn lines_that_hang_fail_redirect_or_answer_without_end_cost_the_others_not
         "failing",
         "hanging",
         "endless",
+        "dripping",
         "closed",
     ];
     world.register(&names).await;
@@ -143,6 +152,7 @@ async fn lines_that_hang_fail_redirect_or_answer_without_end_cost_the_others_not
             ("failing", line(&failing.url)),
             ("hanging", impatient),
             ("endless", line(&endless.url)),
+            ("dripping", line(&dripping.url)),
             ("closed", line(&closed)),
         ]))
         .await;
@@ -153,8 +163,17 @@ async fn lines_that_hang_fail_redirect_or_answer_without_end_cost_the_others_not
     }
     world.taken("good").await;
     // A 200 is a 200, whatever follows it.
-    world.taken("endless").await;
-    assert_eq!((good.count(), endless.count()), (20, 20));
+    for (name, receiver) in [("endless", &endless), ("dripping", &dripping)] {
+        world.taken(name).await;
+        assert_eq!(
+            (
+                receiver.count(),
+                outbox.gauges().lines[name].failed.load(Ordering::Relaxed)
+            ),
+            (20, 0)
+        );
+    }
+    assert_eq!(good.count(), 20);
     for name in ["redirecting", "failing", "hanging", "closed"] {
         eventually(&format!("{name} has failed"), async || {
             outbox.gauges().lines[name].failed.load(Ordering::Relaxed) > 0

@@ -115,7 +115,7 @@ async fn a_dead_letter_holds_its_account_and_no_other_until_somebody_decides() {
             .announce(user_id, 2, "account.created", nothing())
             .await;
         world
-            .announce(user_id, 3, "account.replaced", nothing())
+            .announce(user_id, 3, "user_id.replaced", nothing())
             .await;
     }
     eventually("both were tried", async || failed(&outbox) >= 2).await;
@@ -187,7 +187,7 @@ async fn a_line_that_takes_nothing_for_three_days_is_disabled_and_goes_on_where_
     );
     let before = receiver.count();
     world.announce("u2", 2, "account.created", nothing()).await;
-    world.announce("u1", 3, "account.replaced", nothing()).await;
+    world.announce("u1", 3, "user_id.replaced", nothing()).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(receiver.count(), before);
 
@@ -236,7 +236,7 @@ async fn a_410_disables_the_line_at_once_and_loses_nothing() {
             .disabled
             .load(Ordering::Relaxed)
     );
-    world.announce("u1", 3, "account.replaced", nothing()).await;
+    world.announce("u1", 3, "user_id.replaced", nothing()).await;
     world.pass(HOUR);
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(receiver.count(), 1);

@@ -20,7 +20,7 @@ async fn w6_each_line_is_told_what_it_takes_signed_by_the_book() {
     let (all, some) = (Receiver::start().await, Receiver::start().await);
     world.register(&["all", "some"]).await;
     let mut few = line(&some.url);
-    few.kinds = Kinds::new(vec!["account.*".to_owned()]);
+    few.kinds = Kinds::new(vec!["account.*".to_owned(), "user_id.*".to_owned()]);
     let outbox = world
         .dispatcher(lines([("all", line(&all.url)), ("some", few)]))
         .await;
@@ -32,7 +32,12 @@ async fn w6_each_line_is_told_what_it_takes_signed_by_the_book() {
         .announce("u1", 3, "binding.added", binding.clone())
         .await;
     world
-        .announce("u1", 4, "account.replaced", json!({"replaced_by": "u2"}))
+        .announce(
+            "u1",
+            4,
+            "user_id.replaced",
+            json!({"from": "u1", "to": "u2"}),
+        )
         .await;
     let told = all.has(3).await;
     world.taken("some").await;
@@ -57,7 +62,7 @@ async fn w6_each_line_is_told_what_it_takes_signed_by_the_book() {
     // The binding is not this line's, so it misses nothing.
     assert_eq!(
         data(1),
-        json!({"user_id": "u1", "version": 4, "previous_version": 2, "replaced_by": "u2"})
+        json!({"user_id": "u1", "version": 4, "previous_version": 2, "from": "u1", "to": "u2"})
     );
     outbox.stop(Duration::from_secs(5)).await;
 }
@@ -169,7 +174,12 @@ async fn a_row_that_was_lost_is_counted_and_shows_to_the_line_as_a_version_it_ne
     let receiver = Receiver::start().await;
     world.announce("u1", 2, "account.created", nothing()).await;
     world
-        .announce("u1", 3, "account.replaced", json!({"replaced_by": "u2"}))
+        .announce(
+            "u1",
+            3,
+            "user_id.replaced",
+            json!({"from": "u1", "to": "u2"}),
+        )
         .await;
     world.announce("u1", 4, "binding.added", nothing()).await;
     world

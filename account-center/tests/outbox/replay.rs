@@ -17,7 +17,7 @@ const EVENTS: &str = "/v1/outbox/events";
 /// Two lines without an address: they ask by themselves.
 fn settings() -> String {
     format!(
-        "[lines.points]\nsecret = \"{SECRET}\"\n[lines.loans]\nsecret = \"{OTHER_SECRET}\"\nkinds = [\"account.*\"]\n"
+        "[lines.points]\nsecret = \"{SECRET}\"\n[lines.loans]\nsecret = \"{OTHER_SECRET}\"\nkinds = [\"account.*\", \"user_id.replaced\"]\n"
     )
 }
 
@@ -124,7 +124,7 @@ async fn a_line_gets_its_own_kinds_page_by_page_and_goes_on_where_it_was() {
     let mut server = Server::start_with(&settings()).await;
     tell(&server, "u1", 2, "account.created").await;
     tell(&server, "u1", 3, "binding.added").await;
-    tell(&server, "u1", 4, "account.replaced").await;
+    tell(&server, "u1", 4, "user_id.replaced").await;
     placed(&server).await;
     let first = page(&server, "points", "?limit=2").await;
     assert_eq!(versions(&first), [("u1".into(), 2), ("u1".into(), 3)]);

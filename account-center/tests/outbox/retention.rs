@@ -71,7 +71,7 @@ async fn what_a_line_has_not_taken_is_kept_however_old() {
     world.register(&["points"]).await;
     let receiver = Receiver::answering(|_| async { StatusCode::BAD_GATEWAY.into_response() }).await;
     world.announce("u1", 2, "account.created", nothing()).await;
-    world.announce("u1", 3, "account.replaced", nothing()).await;
+    world.announce("u1", 3, "user_id.replaced", nothing()).await;
     let outbox = world.dispatcher(points(&receiver.url)).await;
     receiver.has(1).await;
     world.pass(100 * 3600);
