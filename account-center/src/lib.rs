@@ -14,6 +14,7 @@ pub mod hashing;
 pub mod http;
 pub mod idempotency;
 pub mod identity;
+pub mod import;
 pub mod keys;
 pub mod login;
 pub mod notices;

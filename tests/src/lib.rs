@@ -6,6 +6,7 @@
 mod actions;
 mod device;
 mod facts;
+pub mod patroni;
 mod player;
 pub mod postgres;
 pub mod scenario;

@@ -175,8 +175,8 @@ impl Cluster {
                 "listen_addresses=",
                 "max_connections=300",
                 "shared_buffers=64MB",
+                // A commit that was answered is with the kernel, so it survives a kill of the server.
                 "fsync=off",
-                "synchronous_commit=off",
                 "full_page_writes=off",
                 "autovacuum=off",
             ] {
@@ -256,6 +256,12 @@ impl Cluster {
             self.port,
             self.folder.display()
         )
+    }
+
+    /// What it wrote to its log.
+    pub fn log(&self) -> Result<String> {
+        let log = self.folder.join("log");
+        fs::read_to_string(&log).map_err(Trouble::io(log.display().to_string()))
     }
 
     /// Runs SQL with psql, and gives what it prints: rows as lines, columns apart by `|`.

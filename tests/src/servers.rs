@@ -110,6 +110,11 @@ impl Server {
         self.kill();
     }
 
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it at once (SIGKILL), as a crash would.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -19,6 +19,8 @@ const APP_ID: &str = "bank-android";
 pub struct WorldOptions {
     /// Where logs, database and vaults go; by default a temporary folder that goes with the world.
     pub folder: Option<PathBuf>,
+    /// `[database] url`; by default an SQLite file in the folder.
+    pub database: Option<String>,
 }
 
 /// What a suite has to know, as `POSTERN_TEST_ENV` names it (`contract/scenarios.md`).
@@ -45,6 +47,9 @@ pub struct World {
     simulator: SimulatorClient,
     env: TestEnv,
     folder: PathBuf,
+    database: Option<String>,
+    /// Besides the first one, over the same database with the same keys.
+    others: Vec<Server>,
     _temporary: Option<TempDir>,
 }
 
@@ -76,7 +81,8 @@ impl World {
         let addresses: Addresses = serde_json::from_value(simulator_server.ready.clone())
             .map_err(Trouble::json("the simulator's ready file"))?;
         let simulator = SimulatorClient::new(addresses.clone())?;
-        let account_center = start_account_center(&addresses, &folder)?;
+        let account_center =
+            start_account_center(&addresses, &folder, options.database.as_deref())?;
         let root_key = text(&account_center, "root_key")?;
         let world = Self {
             env: TestEnv {
@@ -90,6 +96,8 @@ impl World {
             _simulator: simulator_server,
             simulator,
             folder,
+            database: options.database,
+            others: Vec::new(),
             _temporary: temporary,
         };
         world.connect().await?;
@@ -113,18 +121,33 @@ impl World {
 
     /// The account center's own address, without the gateway.
     pub fn account_center_address(&self) -> Result<String> {
-        let listen = text(&self.account_center, "listen")?;
-        Ok(if listen.starts_with("http") {
-            listen
-        } else {
-            format!("http://{listen}")
-        })
+        address(&self.account_center)
+    }
+
+    /// The account center's process.
+    pub fn account_center_process(&self) -> u32 {
+        self.account_center.process()
+    }
+
+    /// Starts one more account center over the same database with the same keys, and gives its address. The gateway still leads to the first one.
+    pub fn add_account_center(&mut self) -> Result<String> {
+        let folder = self.folder.join(format!("other{}", self.others.len()));
+        let data = folder.join(DATA);
+        fs::create_dir_all(&data).map_err(Trouble::io(data.display().to_string()))?;
+        for key in ["server-secret", "signing-key", "sealing-key", "root-key"] {
+            fs::copy(self.folder.join(DATA).join(key), data.join(key)).map_err(Trouble::io(key))?;
+        }
+        let other = start_account_center(&self.env.simulator, &folder, self.database.as_deref())?;
+        let address = address(&other)?;
+        self.others.push(other);
+        Ok(address)
     }
 
     /// Kills the account center (SIGKILL) and starts it again over the same data.
     pub async fn crash_account_center(&mut self) -> Result<()> {
         self.account_center.kill();
-        self.account_center = start_account_center(&self.env.simulator, &self.folder)?;
+        self.account_center =
+            start_account_center(&self.env.simulator, &self.folder, self.database.as_deref())?;
         self.connect().await
     }
 
@@ -135,8 +158,24 @@ impl World {
     }
 }
 
-fn start_account_center(addresses: &Addresses, folder: &Path) -> Result<Server> {
-    let data = folder.join("account-center");
+fn address(account_center: &Server) -> Result<String> {
+    let listen = text(account_center, "listen")?;
+    Ok(if listen.starts_with("http") {
+        listen
+    } else {
+        format!("http://{listen}")
+    })
+}
+
+/// The account center's folder, in that of the world.
+const DATA: &str = "account-center";
+
+fn start_account_center(
+    addresses: &Addresses,
+    folder: &Path,
+    database: Option<&str>,
+) -> Result<Server> {
+    let data = folder.join(DATA);
     let arguments = [
         OsStr::new("serve"),
         OsStr::new("--listen"),
@@ -147,7 +186,7 @@ fn start_account_center(addresses: &Addresses, folder: &Path) -> Result<Server> 
         data.as_os_str(),
     ];
     let alipay = format!("{}/gateway.do", addresses.alipay);
-    let settings = [
+    let mut settings = vec![
         ("POSTERN_WECHAT__BASE_URL", addresses.wechat.as_str()),
         ("POSTERN_WEIBO__BASE_URL", &addresses.weibo),
         ("POSTERN_QQ__BASE_URL", &addresses.qq),
@@ -158,6 +197,9 @@ fn start_account_center(addresses: &Addresses, folder: &Path) -> Result<Server> 
         // All of a run's people share one address.
         ("POSTERN_LIMITS__SMS_PER_ADDRESS_PER_HOUR", "100000"),
     ];
+    if let Some(database) = database {
+        settings.push(("POSTERN_DATABASE__URL", database));
+    }
     Server::start("postern-account-center", &arguments, &settings, folder)
 }
 

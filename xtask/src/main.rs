@@ -49,6 +49,8 @@ enum Task {
     Setup(setup::Options),
     /// Run every suite; the last line says `N passed, N failed`.
     Test(test::Options),
+    /// Kill the account center at random moments under load, and look what is lost: nothing should be.
+    KillTest(test::KillOptions),
     /// Play a login with the real SDK for somebody who looks on.
     Demo(demo::Options),
     /// Hold any account center against the contract, over HTTP: --url URL.
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Task::Setup(options) => setup::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::KillTest(options) => test::kill(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Conformance(options) => conformance::run(&options),
         Task::Size(options) => size::run(&options),

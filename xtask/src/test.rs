@@ -52,6 +52,10 @@ enum Suite {
     Postgres,
     /// Scenarios and faults through the Rust SDK against running servers
     E2e,
+    /// The account center killed fifty times at random moments under load
+    Kill,
+    /// `PostgreSQL` that goes away and comes back, and a Patroni cluster whose primary is killed under load
+    Failover,
     /// The Kotlin package: facade, traps, scenarios
     Kotlin,
     /// The Android module under Robolectric: Keystore, WeChat's own classes
@@ -67,7 +71,7 @@ enum Suite {
 }
 
 impl Suite {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Fmt,
         Self::Clippy,
         Self::Rust,
@@ -75,6 +79,8 @@ impl Suite {
         Self::Collisions,
         Self::Postgres,
         Self::E2e,
+        Self::Kill,
+        Self::Failover,
         Self::Kotlin,
         Self::Android,
         Self::Swift,
@@ -92,6 +98,8 @@ impl Suite {
             Self::Collisions => "collisions",
             Self::Postgres => "postgres",
             Self::E2e => "e2e",
+            Self::Kill => "kill",
+            Self::Failover => "failover",
             Self::Kotlin => "kotlin",
             Self::Android => "android",
             Self::Swift => "swift",
@@ -105,7 +113,13 @@ impl Suite {
     const fn has_programs(self) -> bool {
         matches!(
             self,
-            Self::Rust | Self::AccountCenter | Self::Collisions | Self::Postgres | Self::E2e
+            Self::Rust
+                | Self::AccountCenter
+                | Self::Collisions
+                | Self::Postgres
+                | Self::E2e
+                | Self::Kill
+                | Self::Failover
         )
     }
 
@@ -123,7 +137,13 @@ impl Suite {
                     Self::AccountCenter | Self::Collisions | Self::Postgres
                 )
             }
-            "postern-tests" | "postern-conformance" if program.integration => self == Self::E2e,
+            "postern-tests" | "postern-conformance" if program.integration => {
+                self == match program.target.as_str() {
+                    "kill" => Self::Kill,
+                    "failover" | "outage" => Self::Failover,
+                    _ => Self::E2e,
+                }
+            }
             _ => self == Self::Rust,
         }
     }
@@ -255,8 +275,35 @@ fn run_programs(
             let postgres = ("POSTERN_TEST_POSTGRES", server.url());
             Ok(run(&[postgres])? + run(&[postgres, collide])?)
         }
+        Suite::Failover => {
+            let tools = [Tool::Postgres, Tool::Patroni];
+            match tools
+                .into_iter()
+                .find_map(|tool| missing(report, suite, tool))
+            {
+                Some(skipped) => Ok(skipped),
+                None => run(&[]),
+            }
+        }
         _ => run(&[]),
     }
+}
+
+/// `cargo xtask kill-test`: the suite `kill`, as often as one likes.
+#[derive(clap::Args)]
+pub(crate) struct KillOptions {
+    /// How often the account center is killed.
+    #[arg(long, default_value_t = 1000)]
+    times: u32,
+}
+
+/// `cargo xtask kill-test`
+pub(crate) fn kill(options: &KillOptions) -> Result<ExitCode> {
+    let mut test = cargo(&["test", "--package", "postern-tests", "--test", "kill"]);
+    test.args(["--", "--nocapture"])
+        .env("POSTERN_KILLS", options.times.to_string());
+    process::stream(&mut test)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn foreign_lane(report: &Report, wanted: &[Suite], wait_for_build: Receiver<bool>) {

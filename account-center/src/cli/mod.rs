@@ -1,7 +1,8 @@
-//! The command line: `serve`, `migrate`, `backup`, `restore`, `admin`, `audit`, `check-config`, `make-keys`, `sign-keys`, `openapi`.
+//! The command line: `serve`, `migrate`, `backup`, `restore`, `import-users`, `admin`, `audit`, `check-config`, `make-keys`, `sign-keys`, `openapi`.
 
 mod admin;
 mod database;
+mod import;
 mod keys;
 mod outbox;
 mod serve;
@@ -55,6 +56,17 @@ enum Command {
         /// Only read the backup: whether it is whole, of this server secret, and what it has.
         #[arg(long)]
         check: bool,
+    },
+    /// Bring in existing users from a CSV file with a line of names: `phone` (E.164), `customer_ref`, `nickname`, `password_hash` (argon2id), `registered_at` (seconds). The whole
+    /// file is checked first; who has an account already is passed over; interrupted, the same command goes on where it was.
+    ImportUsers {
+        #[command(flatten)]
+        database: database::DatabaseArguments,
+        /// The file.
+        file: PathBuf,
+        /// Write nothing: check the file, and say who has an account already.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Say what is wrong with the settings, all of it, and what to write instead.
     CheckConfig {
@@ -126,6 +138,16 @@ pub async fn run(cli: Cli, output: &mut (dyn Write + Send)) -> ExitCode {
         } => match database.settings(&environment) {
             Ok(config) => {
                 database::restore(&config, &from, check, &Context::system(), output).await
+            }
+            Err(failure) => Err(failure),
+        },
+        Command::ImportUsers {
+            database,
+            file,
+            dry_run,
+        } => match database.settings(&environment) {
+            Ok(config) => {
+                import::import_users(&config, &file, dry_run, &Context::system(), output).await
             }
             Err(failure) => Err(failure),
         },

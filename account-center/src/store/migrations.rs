@@ -38,6 +38,11 @@ const ALL: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0003_provider_request_state.sql"),
     ),
     (
+        4,
+        "imports",
+        include_str!("../../migrations/0004_imports.sql"),
+    ),
+    (
         5,
         "account",
         include_str!("../../migrations/0005_account.sql"),

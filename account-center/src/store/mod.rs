@@ -25,6 +25,7 @@ pub mod deliveries;
 pub mod events;
 pub mod guests;
 pub mod housekeeping;
+pub mod imports;
 pub mod limits;
 pub mod logins;
 pub mod notices;
@@ -338,6 +339,8 @@ fn quiet(options: AnyConnectOptions) -> AnyConnectOptions {
     options.disable_statement_logging()
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

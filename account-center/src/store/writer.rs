@@ -243,20 +243,34 @@ fn transact(tx: &mut Tx, group: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> 
     if let [only] = group {
         // Alone, a write needs no savepoint.
         let keep = wait_for(only.run(tx));
+        if at_rest(tx) {
+            return Err(ended());
+        }
         return move_on(tx, if keep { "COMMIT" } else { "ROLLBACK" });
     }
     let mut kept = false;
     for job in group.iter_mut() {
         move_on(tx, "SAVEPOINT one")?;
-        if wait_for(job.run(tx)) {
+        let keep = wait_for(job.run(tx));
+        if at_rest(tx) {
+            // SQLite has undone the whole transaction by itself (disk full): nothing of the group may be answered as kept.
+            return Err(ended());
+        }
+        if keep {
             kept = true;
         } else {
-            // Fails when SQLite has undone the whole transaction by itself (disk full): then nothing of the group may be answered as kept.
             move_on(tx, "ROLLBACK TO one")?;
         }
         move_on(tx, "RELEASE one")?;
     }
     move_on(tx, if kept { "COMMIT" } else { "ROLLBACK" })
+}
+
+/// What the others of a group are told where SQLite ended the transaction: the same work may be sent again.
+fn ended() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(
+        "SQLite undid the group's transaction by itself",
+    ))
 }
 
 /// Whether no transaction is open.

@@ -43,7 +43,11 @@ async fn stay(
     env_file: PathBuf,
     folder: Option<PathBuf>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let world = World::start_with(WorldOptions { folder }).await?;
+    let world = World::start_with(WorldOptions {
+        folder,
+        ..WorldOptions::default()
+    })
+    .await?;
     std::fs::write(env_file, serde_json::to_vec_pretty(world.env())?)?;
     println!("ready");
     // Reads until whoever started us closes the pipe or dies.

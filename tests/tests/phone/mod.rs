@@ -1,10 +1,11 @@
 //! A phone without an SDK: its key, its proofs, its sealed fields.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postern_server_security::Thumbprint;
 use postern_server_security::sealing::{Place, Recipient, seal};
-use postern_tests::{Person, World};
+use postern_tests::{Person, TestEnv, World};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -13,7 +14,10 @@ use serde_json::{Value, json};
 pub(crate) struct Phone {
     key: EcdsaKeyPair,
     http: reqwest::Client,
+    /// The public URL, as in proofs.
     account_center: String,
+    /// Where requests go.
+    address: String,
     app_id: String,
 }
 
@@ -44,6 +48,11 @@ pub(crate) fn random128() -> String {
 
 impl Phone {
     pub(crate) fn of(world: &World) -> Self {
+        Self::new(world.env(), &world.env().account_center)
+    }
+
+    /// A phone that sends its requests to `address`, whatever the public URL is.
+    pub(crate) fn new(env: &TestEnv, address: &str) -> Self {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
@@ -51,8 +60,9 @@ impl Phone {
         Self {
             key: EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            account_center: world.env().account_center.clone(),
-            app_id: world.env().app_id.clone(),
+            account_center: env.account_center.clone(),
+            address: address.to_owned(),
+            app_id: env.app_id.clone(),
         }
     }
 
@@ -69,19 +79,26 @@ impl Phone {
     }
 
     /// The options, and a nonce.
-    async fn options(&self) -> (Value, String) {
-        let url = format!(
-            "{}/v1/apps/{}/login-options",
-            self.account_center, self.app_id
-        );
-        let reply = self.http.get(url).send().await.unwrap();
+    async fn options(&self) -> reqwest::Result<(Value, String)> {
+        let url = format!("{}/v1/apps/{}/login-options", self.address, self.app_id);
+        let reply = self.http.get(url).send().await?.error_for_status()?;
         let nonce = reply.headers()["dpop-nonce"].to_str().unwrap().to_owned();
-        (reply.json().await.unwrap(), nonce)
+        Ok((reply.json().await?, nonce))
     }
 
     /// A POST with a proof.
     pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> Seen {
-        let (_, nonce) = self.options().await;
+        self.try_post(path, key, body).await.unwrap()
+    }
+
+    /// As [`Phone::post`], where the account center may be gone.
+    pub(crate) async fn try_post(
+        &self,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> reqwest::Result<Seen> {
+        let (_, nonce) = self.options().await?;
         let url = format!("{}{path}", self.account_center);
         let body = body.to_string();
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk()});
@@ -93,18 +110,17 @@ impl Phone {
             .unwrap();
         let reply = self
             .http
-            .post(url)
+            .post(format!("{}{path}", self.address))
             .header("content-type", "application/json")
             .header("dpop", format!("{signed}.{}", b64(signature)))
             .header("idempotency-key", key)
             .body(body)
             .send()
-            .await
-            .unwrap();
-        Seen {
+            .await?;
+        Ok(Seen {
             status: reply.status().as_u16(),
-            body: reply.json().await.unwrap(),
-        }
+            body: reply.json().await?,
+        })
     }
 
     /// Asks an app on the phone.
@@ -150,7 +166,17 @@ impl Phone {
 
     /// A new login password, sealed to the first key of the list.
     async fn sealed(&self, present: &Value, key: &str, password: &str) -> String {
-        let (options, _) = self.options().await;
+        self.try_sealed(present, key, password).await.unwrap()
+    }
+
+    /// The same, where the account center may be gone.
+    pub(crate) async fn try_sealed(
+        &self,
+        present: &Value,
+        key: &str,
+        password: &str,
+    ) -> reqwest::Result<String> {
+        let (options, _) = self.options().await?;
         let payload = options["key_list"].as_str().unwrap().split('.').nth(1);
         let list: Value =
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.unwrap()).unwrap()).unwrap();
@@ -172,7 +198,7 @@ impl Phone {
         };
         let kid = first["kid"].as_str().unwrap();
         let public: [u8; 32] = public.try_into().unwrap();
-        seal(
+        Ok(seal(
             kid,
             &public,
             password,
@@ -180,6 +206,6 @@ impl Phone {
             &place,
             &SystemRandom::new(),
         )
-        .unwrap()
+        .unwrap())
     }
 }
