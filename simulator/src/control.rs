@@ -16,6 +16,7 @@ use url::Url;
 use crate::{
     answer::{Body, Failure, Shared, is_loopback, unknown_path},
     faults::{Fault, Party, Rule},
+    oidc::{Algorithm, SigningKey},
     people::Kind,
     world::World,
 };
@@ -27,6 +28,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/requests", get(requests).delete(clear_requests))
         .route("/clock", post(move_clock))
+        .route("/oidc-key", post(change_key))
         .fallback(unknown_path)
         .with_state(world)
 }
@@ -89,6 +91,7 @@ async fn add_fault(State(world): Shared, Body(rule): Body<Rule>) -> Result<Statu
             Party::Weibo => world.weibo().expire_codes(),
             Party::Qq => world.qq().expire_codes(),
             Party::Alipay => world.alipay().expire_codes(),
+            Party::Oidc => world.oidc().expire_codes(),
             _ => world.wechat().expire_codes(),
         }
     } else {
@@ -110,7 +113,9 @@ async fn requests(State(world): Shared, RawQuery(query): RawQuery) -> Result<Jso
         }
         let known = Party::deserialize(StrDeserializer::<serde::de::value::Error>::new(&value));
         party = Some(known.map_err(|_| {
-            Failure::bad_request("party: wechat, weibo, qq, alipay, sms, core, face or gateway")
+            Failure::bad_request(
+                "party: wechat, weibo, qq, alipay, oidc, sms, core, face, notices or gateway",
+            )
         })?);
     }
     Ok(Json(json!({ "requests": world.requests.list(party) })))
@@ -130,4 +135,18 @@ struct MoveClock {
 async fn move_clock(State(world): Shared, Body(body): Body<MoveClock>) -> Json<Value> {
     world.move_clock(body.advance_seconds);
     Json(json!({ "now": world.now() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    alg: Algorithm,
+}
+
+/// The issuer signs with another key from now on, and publishes that one alone.
+async fn change_key(State(world): Shared, Body(body): Body<NewKey>) -> Json<Value> {
+    let key = SigningKey::make(&world, body.alg);
+    let kid = key.kid().to_owned();
+    world.oidc().key = Some(key);
+    Json(json!({ "kid": kid }))
 }

@@ -118,6 +118,10 @@ pub(crate) fn router(world: Arc<World>) -> Router {
             post(login_password),
         )
         .route("/customers/{reference}/card", post(card))
+        .route(
+            "/customers/{reference}/identity-document",
+            post(identity_document),
+        )
         .route_layer(from_fn_with_state(KEY, require_bearer))
         .with_state(world)
 }
@@ -137,6 +141,23 @@ async fn lookup(State(world): Shared, Body(body): Body<Lookup>) -> Json<Value> {
         .map(|customer| json!({ "reference": customer.reference }))
         .collect();
     Json(json!({ "customers": customers }))
+}
+
+/// For a face service that compares with a register: name and number of the identity card.
+async fn identity_document(
+    State(world): Shared,
+    Path(reference): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let core = world.core();
+    let customer = core
+        .0
+        .get(&reference)
+        .ok_or_else(|| Failure::not_found("customer"))?;
+    let digits: String = customer.phone.chars().rev().take(4).collect();
+    Ok(Json(json!({
+        "name": "测试客户",
+        "id_number": format!("11010119900101{digits}"),
+    })))
 }
 
 #[derive(Deserialize)]

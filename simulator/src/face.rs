@@ -4,9 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     middleware::from_fn_with_state,
+    response::Response,
     routing::post,
 };
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::{Body, Failure, Shared, require_bearer},
     context::random_text,
+    tencent::{self, TencentError},
     world::World,
 };
 
@@ -69,11 +72,20 @@ impl Outcome {
     }
 }
 
+/// A verification at Tencent Cloud, by its `BizToken`.
+struct Detection {
+    rule_id: String,
+    extra: Value,
+    outcome: Option<Outcome>,
+    expires_at: u64,
+}
+
 /// Sessions that wait, and tickets.
 #[derive(Default)]
 pub(crate) struct Faces {
     sessions: HashMap<String, Session>,
     tickets: HashMap<String, Ticket>,
+    detections: HashMap<String, Detection>,
     next_sweep: u64,
 }
 
@@ -87,6 +99,7 @@ impl Faces {
         self.sessions.retain(|_, session| session.expires_at > now);
         self.tickets
             .retain(|_, ticket| ticket.expires_at + MEMORY_SECONDS > now);
+        self.detections.retain(|_, one| one.expires_at > now);
     }
 }
 
@@ -95,7 +108,9 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/sessions", post(begin))
         .route("/tickets/verify", post(verify))
         .route_layer(from_fn_with_state(KEY, require_bearer))
+        .route("/", post(tencent_call))
         .route("/phone/sessions/{face_session}/perform", post(perform))
+        .route("/phone/detections/{biz_token}/perform", post(detect))
         .with_state(world)
 }
 
@@ -193,4 +208,75 @@ async fn verify(State(world): Shared, Body(body): Body<Verify>) -> Json<Verified
             bound: None,
         },
     })
+}
+
+/// How long a `BizToken` answers, in seconds: three days.
+const DETECTION_SECONDS: u64 = 3 * 24 * 3600;
+const RULE: &str = "1";
+
+/// Tencent Cloud's face verification: `DetectAuth` and `GetDetectInfoEnhanced` of 2018-03-01.
+async fn tencent_call(State(world): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    match tencent_answer(&world, &headers, &body) {
+        Ok(answer) => tencent::reply(&world, answer),
+        Err(TencentError(code)) => tencent::error_reply(&world, &code),
+    }
+}
+
+fn tencent_answer(world: &World, headers: &HeaderMap, body: &[u8]) -> Result<Value, TencentError> {
+    let (action, parameters) = tencent::read(world, "faceid", "2018-03-01", headers, body)?;
+    let text = |name: &str| parameters[name].as_str().unwrap_or_default();
+    if text("RuleId") != RULE {
+        return Err("InvalidParameterValue.RuleIdNotExist".into());
+    }
+    let now = world.now();
+    match action.as_str() {
+        "DetectAuth" => {
+            if text("Name").is_empty() || text("IdCard").len() != 18 || text("Extra").len() > 1024 {
+                return Err("InvalidParameterValue".into());
+            }
+            let biz_token = random_text(&*world.randomness, 24);
+            let detection = Detection {
+                rule_id: text("RuleId").to_owned(),
+                extra: parameters["Extra"].clone(),
+                outcome: None,
+                expires_at: now + DETECTION_SECONDS,
+            };
+            let mut faces = world.faces();
+            faces.sweep(now);
+            faces.detections.insert(biz_token.clone(), detection);
+            let url = format!("{}/phone/detections/{biz_token}", world.addresses.face);
+            Ok(json!({ "Url": url, "BizToken": biz_token }))
+        }
+        "GetDetectInfoEnhanced" => {
+            let faces = world.faces();
+            let detection = faces
+                .detections
+                .get(text("BizToken"))
+                .filter(|one| one.rule_id == text("RuleId") && now < one.expires_at)
+                .ok_or("InvalidParameterValue.BizTokenIllegal")?;
+            let code = detection.outcome.map(|outcome| match outcome {
+                Outcome::Pass => 0,
+                Outcome::Fail => 2016,
+                Outcome::Timeout => 1001,
+            });
+            Ok(json!({ "Text": {
+                "ErrCode": code, "ErrMsg": null, "LiveStatus": code.map(|_| 0), "Comparestatus": code, "Sim": "97.7", "Extra": detection.extra,
+            } }))
+        }
+        _ => Err("InvalidAction".into()),
+    }
+}
+
+async fn detect(
+    State(world): Shared,
+    Path(biz_token): Path<String>,
+    Body(body): Body<Perform>,
+) -> Result<Json<Value>, Failure> {
+    let mut faces = world.faces();
+    let detection = faces
+        .detections
+        .get_mut(&biz_token)
+        .ok_or_else(|| Failure::not_found("verification"))?;
+    detection.outcome = Some(body.outcome);
+    Ok(Json(json!({ "ticket": biz_token })))
 }

@@ -8,6 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::oidc::Wrong;
+
 /// The parties whose requests are counted and can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,6 +28,10 @@ pub enum Party {
     Qq,
     /// Alipay's gateway and its app.
     Alipay,
+    /// An OpenID Connect issuer.
+    Oidc,
+    /// The bank's own channel to its customers.
+    Notices,
     /// The network in front of the account center.
     Gateway,
 }
@@ -41,13 +47,23 @@ impl Party {
             Self::Weibo => "weibo",
             Self::Qq => "qq",
             Self::Alipay => "alipay",
+            Self::Oidc => "oidc",
+            Self::Notices => "notices",
             Self::Gateway => "gateway",
         }
     }
 
     /// Whether people log in with it.
     fn is_provider(self) -> bool {
-        matches!(self, Self::Wechat | Self::Weibo | Self::Qq | Self::Alipay)
+        matches!(
+            self,
+            Self::Wechat | Self::Weibo | Self::Qq | Self::Alipay | Self::Oidc
+        )
+    }
+
+    /// Whether it has a vendor's protocol too, with error codes of its own.
+    fn is_vendor(self) -> bool {
+        matches!(self, Self::Sms | Self::Face)
     }
 
     /// Paths that play a phone or a human rather than the party's own protocol. A fault without a path leaves them alone.
@@ -56,6 +72,8 @@ impl Party {
             Self::Wechat => &["/phone/", "/connect/", "/avatars/"],
             Self::Sms => &["/inbox/"],
             Self::Face | Self::Weibo | Self::Qq | Self::Alipay => &["/phone/"],
+            Self::Oidc => &["/phone/", "/authorize"],
+            Self::Notices => &["/board/"],
             Self::Core | Self::Gateway => &[],
         }
     }
@@ -78,6 +96,12 @@ pub(crate) enum Fault {
     },
     /// Alipay: the answer's signature is of another text.
     WrongSignature {},
+    /// 307 to another address of the same party, which nobody should follow.
+    Redirect {},
+    /// A whole answer of this many bytes that is nothing but spaces and a number: JSON, and far too long.
+    Oversized { bytes: usize },
+    /// OpenID Connect: an ID token that is wrong in this.
+    IdToken { wrong: Wrong },
     /// The connection is closed before the request is handled or forwarded.
     DropRequest {},
     /// The request is handled or forwarded to its end, then the connection is closed without an answer.
@@ -94,6 +118,9 @@ impl Fault {
             Self::Rubbish {} => "rubbish",
             Self::Errcode { .. } => "errcode",
             Self::WrongSignature {} => "wrong_signature",
+            Self::Redirect {} => "redirect",
+            Self::Oversized { .. } => "oversized",
+            Self::IdToken { .. } => "id_token",
             Self::DropRequest {} => "drop_request",
             Self::DropReply {} => "drop_reply",
             Self::ExpireCodes {} => "expire_codes",
@@ -126,9 +153,16 @@ impl Rule {
             return Some("path begins with /");
         }
         match self.fault {
-            Fault::Errcode { .. } | Fault::ExpireCodes {} if !self.party.is_provider() => {
+            Fault::Errcode { .. } if !self.party.is_provider() && !self.party.is_vendor() => {
                 Some("this fault is a provider's only")
             }
+            Fault::ExpireCodes {} if !self.party.is_provider() => {
+                Some("this fault is a provider's only")
+            }
+            Fault::IdToken { .. } if self.party != Party::Oidc => {
+                Some("this fault is the OpenID Connect issuer's only")
+            }
+            Fault::Oversized { bytes } if bytes > 4 << 20 => Some("bytes is at most 4 MiB"),
             Fault::WrongSignature {} if self.party != Party::Alipay => {
                 Some("this fault is Alipay's only")
             }

@@ -8,7 +8,7 @@ use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
     http::{
         StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
     },
     middleware::Next,
     response::{Html, IntoResponse, Response},
@@ -20,7 +20,9 @@ use crate::{
     alipay::Injected,
     connection::Connection,
     faults::{Fault, Party},
+    oidc::OidcError,
     qq::QqError,
+    tencent::error_reply,
     wechat::{WeChatError, errcode_reply},
     weibo::WeiboError,
     world::World,
@@ -71,7 +73,21 @@ pub(crate) async fn observe(
             response.headers_mut().remove(CONTENT_LENGTH);
             response
         }
-        Some(Fault::Errcode { errcode, errmsg }) => provider_failure(party, &path, errcode, errmsg),
+        Some(Fault::Errcode { errcode, errmsg }) => {
+            provider_failure(&world, party, &path, errcode, errmsg)
+        }
+        Some(Fault::Redirect {}) => {
+            (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/followed")]).into_response()
+        }
+        Some(Fault::Oversized { bytes }) => {
+            let mut text = " ".repeat(bytes);
+            text.push('1');
+            ([(CONTENT_TYPE, "application/json")], text).into_response()
+        }
+        Some(Fault::IdToken { wrong }) => {
+            request.extensions_mut().insert(wrong);
+            next.run(request).await
+        }
         Some(Fault::DropRequest {}) => return sever(connection.as_ref(), party, "drop_request"),
         Some(Fault::DropReply {}) => {
             // Read to the end, so that whoever answers has really finished.
@@ -98,8 +114,18 @@ async fn wrongly_signed(body: AnswerBody) -> AnswerBody {
 }
 
 /// The provider's own way to fail.
-fn provider_failure(party: Party, path: &str, errcode: i64, errmsg: Option<String>) -> Response {
+fn provider_failure(
+    world: &World,
+    party: Party,
+    path: &str,
+    errcode: i64,
+    errmsg: Option<String>,
+) -> Response {
     match party {
+        Party::Oidc => OidcError::injected(errmsg).into_response(),
+        Party::Sms | Party::Face => {
+            error_reply(world, errmsg.as_deref().unwrap_or("InternalError"))
+        }
         Party::Weibo => WeiboError::injected(errcode, errmsg).into_response(),
         Party::Qq => QqError::injected(errcode, errmsg).reply(path),
         _ => errcode_reply(&WeChatError::injected(errcode, errmsg)),

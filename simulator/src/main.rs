@@ -13,14 +13,14 @@ use postern_simulator::{Addresses, Simulator, SimulatorConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Plays WeChat, Weibo, QQ, Alipay, the SMS gateway, the bank's core, the face service and the network, for development and tests.
+/// Plays WeChat, Weibo, QQ, Alipay, an OpenID Connect issuer, the SMS gateway, the bank's core, the face service and the network, for development and tests.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// A loopback address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     listen_host: IpAddr,
-    /// Control listens here, wechat, sms, core, face, weibo, qq and alipay on the next seven, gateway ten above.
+    /// Control listens here, wechat, sms, core, face, weibo, qq, alipay, oidc and notices on the next nine, gateway ten above.
     #[arg(long, default_value_t = 8610, conflicts_with = "any_port")]
     port_base: u16,
     /// Take free ports.
@@ -69,6 +69,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         weibo,
         qq,
         alipay,
+        oidc,
+        notices,
         gateway,
     } = simulator.addresses();
     tracing::info!(
@@ -80,6 +82,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         weibo,
         qq,
         alipay,
+        oidc,
+        notices,
         gateway,
         "the simulated world listens; it is for development only"
     );

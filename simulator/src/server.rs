@@ -15,7 +15,7 @@ use crate::{
     faults::Party,
     gateway,
     layer::observe,
-    qq, sms, wechat, weibo,
+    notices, oidc, qq, sms, wechat, weibo,
     world::World,
 };
 
@@ -24,7 +24,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// How long a stop waits for requests under way.
 const GRACE: Duration = Duration::from_secs(3);
 /// What is added to the port base, in the order of [`Addresses`].
-const OFFSETS: [u16; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 10];
+const OFFSETS: [u16; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
 /// Where and with what to start.
 pub struct SimulatorConfig {
@@ -69,6 +69,10 @@ pub struct Addresses {
     pub qq: String,
     /// Alipay's gateway and its app; the gateway is at `/gateway.do`.
     pub alipay: String,
+    /// An OpenID Connect issuer.
+    pub oidc: String,
+    /// The bank's own channel to its customers.
+    pub notices: String,
     /// The network in front of the account center.
     pub gateway: String,
 }
@@ -123,8 +127,19 @@ impl Simulator {
             urls.push(format!("http://{}", listener.local_addr().map_err(failed)?));
             listeners.push(listener);
         }
-        let [control, wechat, sms, core, face, weibo, qq, alipay, gateway] =
-            <[String; OFFSETS.len()]>::try_from(urls).expect("one address for each offset");
+        let [
+            control,
+            wechat,
+            sms,
+            core,
+            face,
+            weibo,
+            qq,
+            alipay,
+            oidc,
+            notices,
+            gateway,
+        ] = <[String; OFFSETS.len()]>::try_from(urls).expect("one address for each offset");
         let addresses = Addresses {
             control,
             wechat,
@@ -134,6 +149,8 @@ impl Simulator {
             weibo,
             qq,
             alipay,
+            oidc,
+            notices,
             gateway,
         };
 
@@ -157,6 +174,8 @@ impl Simulator {
             party(Party::Weibo, weibo::router(Arc::clone(&world))),
             party(Party::Qq, qq::router(Arc::clone(&world))),
             party(Party::Alipay, alipay::router(Arc::clone(&world))),
+            party(Party::Oidc, oidc::router(Arc::clone(&world))),
+            party(Party::Notices, notices::router(Arc::clone(&world))),
             gateway::router(Arc::clone(&world))?.layer(from_fn_with_state(
                 (Arc::clone(&world), Party::Gateway),
                 observe,

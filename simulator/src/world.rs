@@ -12,6 +12,8 @@ use crate::{
     core_bank::Core,
     face::Faces,
     faults::Faults,
+    notices::Board,
+    oidc::Issuer,
     people::{Kind, People, Person},
     requests::Requests,
     server::Addresses,
@@ -34,6 +36,8 @@ pub(crate) struct World {
     qq: Mutex<Book>,
     alipay: Mutex<Book>,
     alipay_targets: Mutex<HashSet<String>>,
+    oidc: Mutex<Issuer>,
+    board: Mutex<Board>,
     inbox: Mutex<Inbox>,
     core: Mutex<Core>,
     faces: Mutex<Faces>,
@@ -68,6 +72,8 @@ impl World {
             qq: Mutex::default(),
             alipay: Mutex::default(),
             alipay_targets: Mutex::default(),
+            oidc: Mutex::default(),
+            board: Mutex::default(),
             inbox: Mutex::default(),
             core: Mutex::new(core),
             faces: Mutex::default(),
@@ -116,6 +122,14 @@ impl World {
 
     pub(crate) fn alipay(&self) -> MutexGuard<'_, Book> {
         lock(&self.alipay)
+    }
+
+    pub(crate) fn oidc(&self) -> MutexGuard<'_, Issuer> {
+        lock(&self.oidc)
+    }
+
+    pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
+        lock(&self.board)
     }
 
     /// Notes a `target_id`; `false` where it was there before.

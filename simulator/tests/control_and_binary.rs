@@ -365,6 +365,8 @@ async fn a_port_base_puts_each_party_at_its_place() {
             (&at.sms, 2),
             (&at.core, 3),
             (&at.face, 4),
+            (&at.oidc, 8),
+            (&at.notices, 9),
             (&at.gateway, 10),
         ] {
             assert_eq!(*url, format!("http://127.0.0.1:{}", base + offset));
