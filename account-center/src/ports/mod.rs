@@ -9,6 +9,7 @@ pub mod face;
 pub mod notify;
 pub mod outbound;
 pub mod sms;
+pub mod tencent;
 
 pub use addresses::Reach;
 pub use customers::{CardProof, CustomerDirectory, HttpCustomerDirectory, ProofResult};
