@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::account::{AccountPolicy, Accounts};
 use crate::admin::{self, Admins};
 use crate::config::material::{FolderLock, KeyMaterial, MaterialError, take_folder};
-use crate::config::{Config, Mode, Party};
+use crate::config::{Config, Mode};
 use crate::context::Context;
 use crate::hashing::Hashing;
 use crate::http::options::{Catalogue, ProviderOption};
@@ -23,12 +23,11 @@ use crate::idempotency::Ledger;
 use crate::keys::{Keys, Purpose};
 use crate::login::{self, Engine, LoginPolicy};
 use crate::outbox::Outbox;
-use crate::ports::{
-    Endpoint, HttpCustomerDirectory, HttpFaceVerifier, HttpSmsGateway, Outbound, OutboundSettings,
-    SmsGateway, SmsNotifier,
-};
+use crate::ports::HttpCustomerDirectory;
+use crate::ports::outbound::OutboundError;
 use crate::problem::Problem;
 use crate::providers;
+use crate::services;
 use crate::sessions::Sessions;
 use crate::store::limits::Limit;
 use crate::store::{Store, StoreError};
@@ -56,6 +55,12 @@ pub enum StartError {
     /// Something else that should not be.
     #[error("cannot start: {0}")]
     Other(String),
+}
+
+impl From<OutboundError> for StartError {
+    fn from(error: OutboundError) -> Self {
+        Self::Other(error.to_string())
+    }
 }
 
 impl From<Problem> for StartError {
@@ -243,7 +248,7 @@ fn assemble(
         config.limits.hashing_queue,
         context.randomness(),
     );
-    let sms: Arc<dyn SmsGateway> = Arc::new(HttpSmsGateway::new(endpoint(config, &config.sms)?));
+    let sms = services::sms(config, context)?;
     let admins = Admins::new(admin::Parts {
         store: store.clone(),
         keys: Arc::clone(&keys),
@@ -259,8 +264,11 @@ fn assemble(
         sessions: sessions.clone(),
         registry: providers::registry(config, context)
             .map_err(|error| StartError::Other(error.to_string()))?,
-        customers: Arc::new(HttpCustomerDirectory::new(endpoint(config, &config.core)?)),
-        face: Arc::new(HttpFaceVerifier::new(endpoint(config, &config.face)?)),
+        customers: Arc::new(HttpCustomerDirectory::new(services::endpoint(
+            config,
+            &config.core,
+        )?)),
+        face: services::face(config, context)?,
         sms: Arc::clone(&sms),
         sealing: material.sealing.clone(),
         issuer: issuer.to_owned(),
@@ -268,7 +276,7 @@ fn assemble(
     });
     let accounts = Accounts::new(
         login.clone(),
-        Arc::new(SmsNotifier::new(sms)),
+        services::notifier(config, sms)?,
         AccountPolicy::default(),
     );
     Ok(AppState::new(Shared {
@@ -290,22 +298,6 @@ fn assemble(
         running: Running::default(),
         outbox,
     }))
-}
-
-/// One of the bank's services.
-fn endpoint(config: &Config, party: &Party) -> Result<Endpoint, StartError> {
-    let settings = OutboundSettings {
-        time_limit: party.time_limit,
-        proxy: config.outbound_proxy.clone(),
-        ..OutboundSettings::default()
-    };
-    let outbound =
-        Outbound::new(&settings).map_err(|error| StartError::Other(error.to_string()))?;
-    Ok(Endpoint::new(
-        party.base_url.clone(),
-        party.api_key.clone(),
-        outbound,
-    ))
 }
 
 /// What the settings say about logins; the rest is as usual.

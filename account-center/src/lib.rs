@@ -24,6 +24,7 @@ pub mod ports;
 pub mod problem;
 pub mod providers;
 pub mod secret;
+mod services;
 pub mod sessions;
 pub mod store;
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub(super) const FACE_URL: &str = "http://127.0.0.1:8614";
 pub(super) const SMS_KEY: &str = "simulator-sms-key";
 pub(super) const CORE_KEY: &str = "simulator-core-key";
 pub(super) const FACE_KEY: &str = "simulator-face-key";
+pub(super) const NOTICES_KEY: &str = "simulator-notices-key";
+/// Of the simulator's account at the vendor.
+pub(super) const TENCENT_KEY: &str = "simulator-tencent-secret-key";
 /// The simulator's Alipay.
 pub(super) const ALIPAY_PUBLIC_KEY: &str =
     include_str!("simulated/alipay-public-SIMULATOR-ONLY.pem");

@@ -11,6 +11,7 @@ mod read_admin;
 mod read_apps;
 mod read_oidc;
 mod read_outbox;
+mod read_services;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use url::Url;
 
 use crate::login::wire::{PasswordRules, Text};
 use crate::outbox::OutboxSettings;
+use crate::ports::tencent::{TencentAccount, TencentSmsSettings};
 use crate::providers::AppKind;
 use crate::providers::alipay::AlipayKeys;
 use crate::secret::SecretText;
@@ -87,11 +89,13 @@ pub struct Config {
     /// Rules for new login passwords.
     pub password_rules: PasswordRules,
     /// The SMS gateway.
-    pub sms: Party,
+    pub sms: SmsService,
     /// The bank's core.
     pub core: Party,
     /// The face service.
-    pub face: Party,
+    pub face: FaceService,
+    /// The bank's own channel to its customers; `None`: text messages.
+    pub notices: Option<Party>,
     /// What the bank offers to those who decline face recognition (L5).
     pub face_alternative: Text,
     /// WeChat's API: `https://api.weixin.qq.com`.
@@ -166,6 +170,29 @@ pub struct Limits {
     pub hashing_lanes: usize,
     /// Passwords that wait for a lane.
     pub hashing_queue: usize,
+}
+
+/// Who sends text messages.
+#[derive(Clone, Debug)]
+pub enum SmsService {
+    /// A gateway of the bank's with our interface.
+    Own(Party),
+    /// Tencent Cloud SMS.
+    Tencent(TencentSmsSettings),
+}
+
+/// Who recognises faces.
+#[derive(Clone, Debug)]
+pub enum FaceService {
+    /// A service of the bank's with our interface.
+    Own(Party),
+    /// Tencent Cloud's face verification.
+    Tencent {
+        /// The account.
+        account: TencentAccount,
+        /// The flow that the bank set up there.
+        rule_id: String,
+    },
 }
 
 /// One of the bank's services.

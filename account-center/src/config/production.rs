@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Config, Report, development as dev};
+use super::{Config, FaceService, Report, SmsService, development as dev};
 use crate::ports::Reach;
 use crate::store::Database;
 
@@ -40,17 +40,40 @@ pub(super) fn check(config: &Config, report: &Report) {
             );
         }
     }
-    for (name, party, simulator) in [
-        ("sms", &config.sms, dev::SMS_KEY),
-        ("core", &config.core, dev::CORE_KEY),
-        ("face", &config.face, dev::FACE_KEY),
-    ] {
+    let mut parties = vec![("core", &config.core, dev::CORE_KEY)];
+    let mut vendors = Vec::new();
+    match &config.sms {
+        SmsService::Own(party) => parties.push(("sms", party, dev::SMS_KEY)),
+        SmsService::Tencent(settings) => vendors.push(("sms", &settings.account)),
+    }
+    match &config.face {
+        FaceService::Own(party) => parties.push(("face", party, dev::FACE_KEY)),
+        FaceService::Tencent { account, .. } => vendors.push(("face", account)),
+    }
+    parties.extend(
+        config
+            .notices
+            .as_ref()
+            .map(|party| ("notices", party, dev::NOTICES_KEY)),
+    );
+    for (name, party, simulator) in parties {
         address(report, &format!("{name}.base_url"), &party.base_url);
         if party.api_key.same_as(simulator) {
             report.fault(
                 &format!("{name}.api_key"),
                 "is the simulator's, which everybody knows",
                 "Write the key of your own service.",
+            );
+        }
+    }
+    for (name, account) in vendors {
+        let key = |key: &str| format!("{name}.tencent_cloud.{key}");
+        address(report, &key("base_url"), &account.base);
+        if account.secret_key.same_as(dev::TENCENT_KEY) {
+            report.fault(
+                &key("secret_key"),
+                "is the simulator's, which everybody knows",
+                "Write the key of your own account.",
             );
         }
     }

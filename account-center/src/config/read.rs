@@ -15,7 +15,7 @@ use super::{
     Config, DatabaseSettings, KeySettings, Limits, LogFormat, Mode, Overrides, Party,
     development as dev,
 };
-use crate::login::wire::{PasswordRules, Text};
+use crate::login::wire::PasswordRules;
 use crate::secret::SecretText;
 use crate::sessions::Lifetimes;
 use crate::store::{Addresses, Database, Options};
@@ -91,17 +91,14 @@ pub(super) fn read(
     let (audience, lifetimes) = tokens(root.section("tokens"));
     let limits = limits(root.section("limits"));
     let password_rules = password_rules(root.section("password_rules"));
-    let sms = party(
-        &mut root,
-        "sms",
-        development.then_some((dev::SMS_URL, dev::SMS_KEY)),
-    );
+    let sms = super::read_services::sms(&mut root, development);
     let core = party(
         &mut root,
         "core",
         development.then_some((dev::CORE_URL, dev::CORE_KEY)),
     );
-    let (face, face_alternative) = face(&mut root, development);
+    let (face, face_alternative) = super::read_services::face(&mut root, development);
+    let notices = super::read_services::notices(&mut root);
 
     let [wechat_url, weibo_url, qq_url, alipay_url] =
         dev::PROVIDER_URLS.map(|urls| provider_url(&mut root, urls, development));
@@ -134,6 +131,7 @@ pub(super) fn read(
         sms: sms?,
         core: core?,
         face: face?,
+        notices,
         face_alternative,
         wechat_url: wechat_url?,
         weibo_url: weibo_url?,
@@ -420,7 +418,7 @@ fn provider_url(
     written.or_else(|| Url::parse(if development { simulated } else { real }).ok())
 }
 
-fn url(section: &mut Section<'_>, key: &str, example: &str) -> Option<Url> {
+pub(super) fn url(section: &mut Section<'_>, key: &str, example: &str) -> Option<Url> {
     section.parsed(key, example, |text| {
         Url::parse(text)
             .ok()
@@ -435,7 +433,11 @@ fn party(root: &mut Section<'_>, name: &str, default: Option<(&str, &str)>) -> O
     party
 }
 
-fn party_of(section: &mut Section<'_>, name: &str, default: Option<(&str, &str)>) -> Option<Party> {
+pub(super) fn party_of(
+    section: &mut Section<'_>,
+    name: &str,
+    default: Option<(&str, &str)>,
+) -> Option<Party> {
     let example = format!("https://{name}.bank.example");
     let base_url = match default {
         Some((base_url, _)) if !section.has("base_url") => {
@@ -462,23 +464,4 @@ fn party_of(section: &mut Section<'_>, name: &str, default: Option<(&str, &str)>
         api_key: api_key?,
         time_limit,
     })
-}
-
-fn face(root: &mut Section<'_>, development: bool) -> (Option<Party>, Text) {
-    let mut section = root.section("face");
-    let party = party_of(
-        &mut section,
-        "face",
-        development.then_some((dev::FACE_URL, dev::FACE_KEY)),
-    );
-    let alternative = Text {
-        zh: section
-            .text("alternative_zh")
-            .unwrap_or_else(|| "请携带身份证到任一网点办理绑定".to_owned()),
-        en: section.text("alternative_en").unwrap_or_else(|| {
-            "Bring your identity card to any branch to have it bound there".to_owned()
-        }),
-    };
-    section.end();
-    (party, alternative)
 }

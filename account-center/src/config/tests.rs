@@ -340,6 +340,55 @@ fn alipays_keys_and_certificates_are_checked_when_they_are_read() {
 }
 
 #[test]
+fn a_vendor_is_chosen_by_its_section_and_production_refuses_the_simulators_account() {
+    let (_folder, text) = example();
+    let own = "base_url = \"https://sms.bank.example\"";
+    let vendor = "[sms.tencent_cloud]\nsecret_id = \"AKID1\"\nsecret_key = \"k\"\nsdk_app_id = \"1\"\nsign_name = \"s\"\ntemplate_login_code = \"11\"\ntemplate_binding_added = \"12\"\n";
+    let both = text.replace("[sms.tencent_cloud]\n", vendor);
+    assert_eq!(keys(&both), ["sms.base_url"]);
+    let api_key = text
+        .lines()
+        .find(|line| line.contains("/sms-key\""))
+        .unwrap();
+    let chosen = both.replace(own, "").replace(api_key, "");
+    let config = Config::read(Some(&chosen), &home(), &Overrides::default()).unwrap();
+    let SmsService::Tencent(settings) = &config.sms else {
+        panic!("{:?}", config.sms)
+    };
+    assert_eq!(
+        settings.account.base.as_str(),
+        "https://sms.tencentcloudapi.com/"
+    );
+    assert_eq!(settings.templates["binding_added"], "12");
+    assert!(!format!("{config:?}").contains("AKID1\", secret_key: \"k"));
+    for (from, to, key) in [
+        (
+            "secret_key = \"k\"",
+            "secret_key = \"simulator-tencent-secret-key\"",
+            "sms.tencent_cloud.secret_key",
+        ),
+        (
+            "secret_id = \"AKID1\"",
+            "secret_id = \"AKID1\"\nbase_url = \"http://127.0.0.1:8612\"",
+            "sms.tencent_cloud.base_url",
+        ),
+        ("sign_name = \"s\"\n", "", "sms.tencent_cloud.sign_name"),
+        (
+            "template_login_code = \"11\"\n",
+            "",
+            "sms.tencent_cloud.template_login_code",
+        ),
+    ] {
+        assert_eq!(keys(&chosen.replacen(from, to, 1)), [key]);
+    }
+    let notices = text.replace(
+        "[notices]",
+        "[notices]\nbase_url = \"http://127.0.0.1:8619\"\napi_key = \"simulator-notices-key\"",
+    );
+    assert_eq!(keys(&notices), ["notices.base_url", "notices.api_key"]);
+}
+
+#[test]
 fn an_issuer_is_known_by_its_own_section_and_asked_for_openid() {
     let (_folder, text) = example();
     for (from, to, key) in [
@@ -413,7 +462,7 @@ fn the_example_documents_every_setting_and_no_other() {
             _ => line,
         })
         .filter(|line| {
-            !["api_key_file", "secret_file", "url_file"]
+            !["api_key_file", "secret_file", "secret_key_file", "url_file"]
                 .iter()
                 .any(|key| line.starts_with(key))
         })
