@@ -1,10 +1,13 @@
 //! The SDK's own runtime: named threads, and an end that the host decides.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use postern_sdk_core::offload::{Lost, Working, spawn};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::boundary::{Crossing, forget_panic};
@@ -57,24 +60,15 @@ impl OwnedRuntime {
     }
 
     /// Performs `work` on the SDK's threads. Dropping the returned future does not cancel the work, so a rotated screen cancels nothing.
-    pub(crate) async fn perform<T, E>(
+    pub(crate) fn perform<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
-    ) -> Result<T, E>
+    ) -> Performing<T, E>
     where
         T: Send + 'static,
-        E: Crossing + Send + 'static,
+        E: Send + 'static,
     {
-        match self.handle.spawn(work).await {
-            Ok(outcome) => outcome,
-            Err(failure) => match failure.try_into_panic() {
-                Ok(panic) => {
-                    forget_panic(panic);
-                    Err(E::internal())
-                }
-                Err(_cancelled) => Err(E::closed()),
-            },
-        }
+        Performing(spawn(&self.handle, work))
     }
 
     /// Ends the threads. May be called twice, and from a callback that runs on one of these threads (then it does not wait).
@@ -91,6 +85,32 @@ impl OwnedRuntime {
                 runtime.shutdown_timeout(PATIENCE);
             }
         }
+    }
+}
+
+/// Work under way on the SDK's threads. A type by itself, not a future of each call, so that the exported functions share what waits for it.
+#[must_use = "the work goes on, but nobody hears what came of it"]
+pub(crate) struct Performing<T, E>(Working<Result<T, E>>);
+
+impl<T, E> Performing<T, E> {
+    /// Nothing could be begun.
+    pub(crate) fn refused(error: E) -> Self {
+        Self(Working::done(Err(error)))
+    }
+}
+
+impl<T, E: Crossing> Future for Performing<T, E> {
+    type Output = Result<T, E>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T, E>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(context)) {
+            Ok(outcome) => outcome,
+            Err(Lost::Panicked(panic)) => {
+                forget_panic(panic);
+                Err(E::internal())
+            }
+            Err(Lost::ShutDown) => Err(E::closed()),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use url::Url;
 use crate::boundary::guarded;
 use crate::error::SessionError;
 use crate::model::{AccountSummary, SessionStatus, SessionSummary};
-use crate::runtime::OwnedRuntime;
+use crate::runtime::{OwnedRuntime, Performing};
 
 /// The session of this installation.
 #[derive(uniffi::Object)]
@@ -47,16 +47,18 @@ impl Session {
         })
     }
 
-    async fn perform<T, F>(
+    fn perform<T, F>(
         &self,
         action: impl FnOnce(sdk::session::Session) -> F,
-    ) -> Result<T, SessionError>
+    ) -> Performing<T, SessionError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, SessionError>> + Send + 'static,
     {
-        let runtime = self.runtime.upgrade().ok_or(SessionError::Closed)?;
-        runtime.perform(action(self.session.clone())).await
+        match self.runtime.upgrade() {
+            Some(runtime) => runtime.perform(action(self.session.clone())),
+            None => Performing::refused(SessionError::Closed),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use postern_sdk_core::secret::SecretString;
 use crate::counted::{Counted, Kind};
 use crate::error::StepError;
 use crate::model::Provider;
-use crate::runtime::OwnedRuntime;
+use crate::runtime::{OwnedRuntime, Performing};
 
 /// A step of the core, and where its work is performed.
 struct Ticket<S> {
@@ -29,15 +29,15 @@ impl<S> Ticket<S> {
         }
     }
 
-    async fn perform<F>(&self, action: impl FnOnce(Arc<S>) -> F) -> Result<(), StepError>
+    fn perform<F>(&self, action: impl FnOnce(Arc<S>) -> F) -> Performing<(), StepError>
     where
         F: Future<Output = Result<(), sdk::StepError>> + Send + 'static,
     {
-        let runtime = self.runtime.upgrade().ok_or(StepError::Closed)?;
+        let Some(runtime) = self.runtime.upgrade() else {
+            return Performing::refused(StepError::Closed);
+        };
         let work = action(Arc::clone(&self.step));
-        runtime
-            .perform(async move { work.await.map_err(StepError::from) })
-            .await
+        runtime.perform(async move { work.await.map_err(StepError::from) })
     }
 }
 

@@ -80,7 +80,7 @@ impl Postern {
             SessionStatus::SignedOut | SessionStatus::NeedsLogin(_) => {}
         }
         let (refusals, operation) = (Arc::clone(&self.core.refusals), operation.to_owned());
-        off_thread(&self.core.runtime, move || {
+        off_thread(&self.core.runtime, self.core.records.blocks(), move || {
             Ok::<_, VaultError>(refusals.advice(&operation))
         })
         .await
@@ -281,6 +281,7 @@ fn install_id(folder: &Path, randomness: &dyn Randomness) -> Result<InstallId, B
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::json::FromJson;
     use crate::secret::SecretString;
     use crate::session::{SessionGrant, SessionStatus, SessionTokens};
     use crate::testing::{World, account_json};
@@ -288,7 +289,7 @@ mod tests {
 
     fn grant() -> SessionGrant {
         SessionGrant {
-            account: serde_json::from_value(account_json()).unwrap(),
+            account: FromJson::from_json(&mut account_json()).unwrap(),
             tokens: SessionTokens {
                 session_id: "s-1".to_owned(),
                 access_token: SecretString::from("at-1"),

@@ -149,9 +149,9 @@ pub(crate) fn to_secret_json<T: serde::Serialize>(
     Ok(writer.finish())
 }
 
-/// For `#[serde(with = "in_vault")]`: a secret inside a record that goes to the vault, and nowhere else.
+/// For `#[serde(with = "in_vault")]`: a secret inside a record that is written to the vault, and nowhere else.
 pub(crate) mod in_vault {
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::Serializer;
 
     use super::SecretString;
 
@@ -160,12 +160,6 @@ pub(crate) mod in_vault {
         to: S,
     ) -> Result<S::Ok, S::Error> {
         to.serialize_str(secret.expose())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<SecretString, D::Error> {
-        String::deserialize(from).map(SecretString::new)
     }
 }
 

@@ -369,7 +369,7 @@ impl Root {
 
     pub(crate) fn sign(&self, payload: &Value) -> String {
         let header = r#"{"typ":"postern-keys+jwt","alg":"ES256"}"#;
-        jws::sign(&self.key, header, &payload.to_string()).unwrap()
+        jws::sign(&self.key, header, payload.to_string().as_bytes()).unwrap()
     }
 
     /// A good list of this version.

@@ -1,15 +1,28 @@
 //! Text for people, in the languages that the product speaks.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::json::{self, FromJson};
 
 /// One text in both languages, as on the wire: `{"zh":…,"en":…}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LocalizedText {
     /// Simplified Chinese.
     pub zh: String,
     /// English.
     pub en: String,
+}
+
+impl FromJson for LocalizedText {
+    /// A language that is missing is empty.
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        tree.as_object()?;
+        Some(Self {
+            zh: json::or_default(tree, "zh")?,
+            en: json::or_default(tree, "en")?,
+        })
+    }
 }
 
 impl LocalizedText {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::answers::Answer;
 use super::replies::LoginHandle;
+use crate::json::{self, FromJson};
 use crate::secret::{SecretBytes, SecretString, in_vault};
 
 /// A POST that is ready to go.
@@ -36,7 +38,7 @@ impl fmt::Debug for PreparedCall {
 }
 
 /// A prepared call as it goes into a vault record; without what was sealed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct KeptCall {
     path: String,
     idempotency_key: String,
@@ -47,6 +49,16 @@ pub struct KeptCall {
 impl fmt::Debug for KeptCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "POST {}", self.path)
+    }
+}
+
+impl FromJson for KeptCall {
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        Some(Self {
+            path: json::text(tree, "path")?,
+            idempotency_key: json::text(tree, "idempotency_key")?,
+            body: json::member(tree, "body")?,
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use super::retry::RetryPolicy;
 use super::{Answer, CallFailure, LoginOptions, LoginReply, LoginStart, PreparedCall, ProblemCode};
 use crate::account::{AccountSummary, SessionSummary};
 use crate::config::CheckedConfig;
+use crate::json;
 use crate::offload::off_thread;
 use crate::proof::DeviceIdentity;
 use crate::random::{Randomness, token_128};
@@ -152,8 +153,7 @@ impl AccountCenter {
                 .map(|(_, options)| options)
                 .ok_or(CallFailure::Unintelligible);
         }
-        let options: LoginOptions =
-            serde_json::from_slice(&reply.body).map_err(|_| CallFailure::Unintelligible)?;
+        let options: LoginOptions = json::read(&reply.body).ok_or(CallFailure::Unintelligible)?;
         if options.app_id != self.config.app_id {
             return Err(CallFailure::Unintelligible);
         }
@@ -172,7 +172,7 @@ impl AccountCenter {
         Ok(PreparedCall {
             path: LOGIN.to_owned(),
             idempotency_key: token_128(self.randomness.as_ref()),
-            body: json(&body)?,
+            body: secret_json(&body)?,
             to_seal_again: None,
         })
     }
@@ -216,7 +216,7 @@ impl AccountCenter {
             seal(&list.key, &context, field, secret, self.randomness.as_ref())
                 .map_err(CallFailure::KeyListRejected)
         })?;
-        let body = json(&AnswerBody {
+        let body = secret_json(&AnswerBody {
             login: &login.0,
             step_id,
             answer: answer_on_wire,
@@ -271,7 +271,7 @@ impl AccountCenter {
         let call = PreparedCall {
             path: REFRESH.to_owned(),
             idempotency_key: token_128(self.randomness.as_ref()),
-            body: json(&body)?,
+            body: secret_json(&body)?,
             to_seal_again: None,
         };
         let body = self.post(&call).await?;
@@ -361,7 +361,8 @@ impl AccountCenter {
     async fn restore_key_list(&self) {
         let restored = self.restored.get_or_try_init(|| async {
             let (lists, now) = (Arc::clone(&self.key_list), self.clock.now());
-            let list = off_thread(&self.runtime, move || lists.restore(now)).await?;
+            let list =
+                off_thread(&self.runtime, lists.blocks(), move || lists.restore(now)).await?;
             if let Some(list) = list {
                 self.exchange.transport.set_pins(&list.tls_pins);
             }
@@ -374,7 +375,10 @@ impl AccountCenter {
 
     async fn accept(&self, jws: &str) -> Result<KeyList, CallFailure> {
         let (lists, jws, now) = (Arc::clone(&self.key_list), jws.to_owned(), self.clock.now());
-        let accepted = off_thread(&self.runtime, move || {
+        if let Some(list) = lists.in_use(&jws, now) {
+            return Ok(list);
+        }
+        let accepted = off_thread(&self.runtime, lists.blocks(), move || {
             Ok::<_, VaultError>(lists.accept(&jws, now))
         });
         match accepted.await? {
@@ -401,6 +405,6 @@ impl AccountCenter {
     }
 }
 
-fn json<T: Serialize>(body: &T) -> Result<SecretBytes, CallFailure> {
+fn secret_json<T: Serialize>(body: &T) -> Result<SecretBytes, CallFailure> {
     to_secret_json(body).map_err(|_| CallFailure::Unintelligible)
 }

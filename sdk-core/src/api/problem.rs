@@ -3,10 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::replies::{self, LoginPlace};
+use crate::json;
 
 macro_rules! codes {
     ($($variant:ident = $code:literal),+ $(,)?) => {
@@ -154,30 +152,6 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything optional and loosely typed: a problem must be readable whatever else it holds.
-#[derive(Deserialize)]
-struct Wire {
-    code: String,
-    #[serde(default)]
-    detail: Value,
-    #[serde(default)]
-    request_id: Value,
-    #[serde(default)]
-    pointer: Value,
-    #[serde(default)]
-    retry_after: Value,
-    #[serde(default)]
-    attempts_left: Value,
-    #[serde(default)]
-    login: Value,
-    #[serde(default)]
-    step_id: Value,
-    #[serde(default)]
-    expires_in: Value,
-    #[serde(default)]
-    next: Value,
-}
-
 impl Problem {
     /// A failure of the server's side that came without a problem, such as a gateway's page.
     pub(crate) fn bare(status: u16, retry_after: Option<u64>) -> Self {
@@ -195,38 +169,30 @@ impl Problem {
 
     /// Reads the body of a reply that is no success; nothing where it is no problem of ours.
     pub(crate) fn read(status: u16, body: &[u8], retry_after_header: Option<u64>) -> Option<Self> {
-        let wire: Wire = serde_json::from_slice(body).ok()?;
+        // Loosely: a problem must be readable whatever else it holds.
+        let mut problem = json::tree(body)?;
+        let place = replies::place(&mut problem);
+        let text = |name| json::text(&problem, name);
         Some(Self {
-            code: ProblemCode::read(&wire.code, status),
+            code: ProblemCode::read(problem.get("code")?.as_str()?, status),
             status,
-            detail: text(&wire.detail),
-            request_id: text(&wire.request_id),
-            pointer: text(&wire.pointer),
-            retry_after: wire
-                .retry_after
-                .as_u64()
+            detail: text("detail"),
+            request_id: text("request_id"),
+            pointer: text("pointer"),
+            retry_after: json::number(&problem, "retry_after")
                 .or(retry_after_header)
                 .map(Duration::from_secs),
-            attempts_left: wire.attempts_left.as_u64().and_then(|n| n.try_into().ok()),
-            place: replies::place(
-                text(&wire.login),
-                text(&wire.step_id),
-                wire.expires_in.as_u64(),
-                wire.next,
-            ),
+            attempts_left: json::number(&problem, "attempts_left"),
+            place,
         })
     }
-}
-
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

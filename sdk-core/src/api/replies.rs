@@ -3,16 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::account::{AccountSummary, SessionSummary};
-use crate::secret::SecretString;
+use crate::json::{self, FromJson};
 use crate::session::{SessionGrant, SessionTokens};
 use crate::text::LocalizedText;
 
 /// The handle of a login, `lg_…`. It answers only to the device key that began it.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LoginHandle(pub String);
 
 impl fmt::Debug for LoginHandle {
@@ -75,7 +75,7 @@ pub enum NextStep {
 }
 
 /// A way to prove who one is (L5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerificationMethod {
     /// The login password.
@@ -85,7 +85,7 @@ pub enum VerificationMethod {
 }
 
 /// What a new login password must be like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PasswordRules {
     /// Least number of characters.
     pub min_length: u32,
@@ -96,7 +96,7 @@ pub struct PasswordRules {
 }
 
 /// What the face service's client needs.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FaceRequest {
     /// The face service's session.
     pub face_session: String,
@@ -104,6 +104,13 @@ pub struct FaceRequest {
     pub url: String,
     /// Binds the ticket to this login.
     pub nonce: String,
+}
+
+impl fmt::Debug for FaceRequest {
+    /// What opens the face service's session is nobody else's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaceRequest([redacted])")
+    }
 }
 
 /// A good reply of `/v1/login`.
@@ -117,122 +124,96 @@ pub enum LoginReply {
     Cancelled,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case")]
-enum WireStep {
-    Phone,
-    SmsCode {
-        sent_to: String,
-        digits: u32,
-        #[serde(deserialize_with = "seconds")]
-        expires_in: Duration,
-        #[serde(deserialize_with = "seconds")]
-        resend_after: Duration,
-        attempts_left: u32,
-    },
-    Verification {
-        methods: Vec<String>,
-        attempts_left: u32,
-    },
-    Registration {
-        password_rules: PasswordRules,
-    },
-    Face {
-        request: FaceRequest,
-        #[serde(default)]
-        alternative: LocalizedText,
-        attempts_left: u32,
-    },
+crate::json::words!(VerificationMethod {
+    "login_password" => LoginPassword,
+    "card" => Card,
+});
+
+impl FromJson for PasswordRules {
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        Some(Self {
+            min_length: json::number(tree, "min_length")?,
+            max_length: json::number(tree, "max_length")?,
+            min_classes: json::number(tree, "min_classes")?,
+        })
+    }
+}
+
+/// What `next` says: the login goes on with a question, or is over.
+enum Asked {
+    Next(NextStep),
     Done,
     Cancelled,
-    #[serde(other)]
-    Unknown,
 }
 
-impl WireStep {
-    fn asked(self) -> Option<NextStep> {
-        Some(match self {
-            Self::Phone => NextStep::Phone,
-            Self::SmsCode {
-                sent_to,
-                digits,
-                expires_in,
-                resend_after,
-                attempts_left,
-            } => NextStep::SmsCode {
-                sent_to,
-                digits,
-                expires_in,
-                resend_after,
-                attempts_left,
-            },
-            Self::Verification {
-                methods,
-                attempts_left,
-            } => NextStep::Verification {
-                methods: methods.iter().filter_map(|name| method(name)).collect(),
-                attempts_left,
-            },
-            Self::Registration { password_rules } => NextStep::Registration(password_rules),
-            Self::Face {
-                request,
-                alternative,
-                attempts_left,
-            } => NextStep::Face {
-                request,
-                alternative,
-                attempts_left,
-            },
-            Self::Unknown => NextStep::Unknown,
-            Self::Done | Self::Cancelled => return None,
-        })
-    }
+/// Reads `next`; nothing where a member that the step needs is missing or of another type.
+fn asked(next: &mut Value) -> Option<Asked> {
+    let step = json::text(next, "step")?;
+    Some(Asked::Next(match step.as_str() {
+        "phone" => NextStep::Phone,
+        "sms_code" => NextStep::SmsCode {
+            sent_to: json::text(next, "sent_to")?,
+            digits: json::number(next, "digits")?,
+            expires_in: seconds(next, "expires_in")?,
+            resend_after: seconds(next, "resend_after")?,
+            attempts_left: json::number(next, "attempts_left")?,
+        },
+        "verification" => NextStep::Verification {
+            methods: methods(next.get_mut("methods")?)?,
+            attempts_left: json::number(next, "attempts_left")?,
+        },
+        "registration" => NextStep::Registration(json::member(next, "password_rules")?),
+        "face" => {
+            let request = next.get("request")?;
+            NextStep::Face {
+                request: FaceRequest {
+                    face_session: json::text(request, "face_session")?,
+                    url: json::text(request, "url")?,
+                    nonce: json::text(request, "nonce")?,
+                },
+                alternative: json::or_default(next, "alternative")?,
+                attempts_left: json::number(next, "attempts_left")?,
+            }
+        }
+        "done" => return Some(Asked::Done),
+        "cancelled" => return Some(Asked::Cancelled),
+        _ => NextStep::Unknown,
+    }))
 }
 
-fn method(name: &str) -> Option<VerificationMethod> {
-    match name {
-        "login_password" => Some(VerificationMethod::LoginPassword),
-        "card" => Some(VerificationMethod::Card),
-        _ => None,
-    }
+/// The ways that this version knows.
+fn methods(names: &mut Value) -> Option<Vec<VerificationMethod>> {
+    let names = names.as_array_mut()?;
+    let all_words = names.iter().all(Value::is_string);
+    all_words.then(|| {
+        names
+            .iter_mut()
+            .filter_map(VerificationMethod::from_json)
+            .collect()
+    })
 }
 
-fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    u64::deserialize(from).map(Duration::from_secs)
+fn seconds(tree: &Value, name: &str) -> Option<Duration> {
+    json::number(tree, name).map(Duration::from_secs)
 }
 
-fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
-    String::deserialize(from).map(SecretString::new)
-}
-
-#[derive(Deserialize)]
-struct WireSession {
-    session_id: String,
-    #[serde(deserialize_with = "secret")]
-    access_token: SecretString,
-    token_type: String,
-    #[serde(deserialize_with = "seconds")]
-    expires_in: Duration,
-    #[serde(deserialize_with = "secret")]
-    refresh_token: SecretString,
-    #[serde(deserialize_with = "seconds")]
-    refresh_expires_in: Duration,
-}
-
-impl WireSession {
-    /// Tokens that are not bound to the device key would go out without a proof: refused.
-    fn checked(self) -> Option<SessionTokens> {
-        let usable = self.token_type.eq_ignore_ascii_case("DPoP")
-            && header_safe(self.access_token.expose())
-            && !self.refresh_token.is_empty();
-        usable.then_some(SessionTokens {
-            session_id: self.session_id,
-            access_token: self.access_token,
-            expires_in: self.expires_in,
-            refresh_token: self.refresh_token,
-            refresh_expires_in: self.refresh_expires_in,
-        })
-    }
+/// The tokens of a reply's `session`. Tokens that are not bound to the device key would go out without a proof: refused.
+fn tokens(reply: &mut Value) -> Option<SessionTokens> {
+    let session = reply.get_mut("session")?;
+    let bound = session
+        .get("token_type")?
+        .as_str()?
+        .eq_ignore_ascii_case("DPoP");
+    let tokens = SessionTokens {
+        session_id: json::text(session, "session_id")?,
+        access_token: json::member(session, "access_token")?,
+        expires_in: seconds(session, "expires_in")?,
+        refresh_token: json::member(session, "refresh_token")?,
+        refresh_expires_in: seconds(session, "refresh_expires_in")?,
+    };
+    let usable =
+        bound && header_safe(tokens.access_token.expose()) && !tokens.refresh_token.is_empty();
+    usable.then_some(tokens)
 }
 
 /// Whether the text can stand in a header as it is.
@@ -240,77 +221,48 @@ fn header_safe(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-#[derive(Deserialize)]
-struct WireLogin {
-    login: Option<LoginHandle>,
-    step_id: Option<String>,
-    #[serde(default)]
-    expires_in: Option<u64>,
-    next: WireStep,
-    account: Option<AccountSummary>,
-    session: Option<WireSession>,
+/// Where the login stands, from the members of a reply or a problem; nothing unless all of it is there and understood.
+fn place_asked(reply: &Value, next: NextStep) -> Option<LoginPlace> {
+    Some(LoginPlace {
+        login: LoginHandle(json::text(reply, "login")?),
+        step_id: json::text(reply, "step_id")?,
+        expires_in: seconds(reply, "expires_in"),
+        next,
+    })
 }
 
 /// Reads a reply of `/v1/login`; nothing where it is not the contract's.
 pub(crate) fn login_reply(body: &[u8]) -> Option<LoginReply> {
-    let wire: WireLogin = serde_json::from_slice(body).ok()?;
-    match wire.next {
-        WireStep::Done => Some(LoginReply::Done(Box::new(SessionGrant {
-            account: wire.account?,
-            tokens: wire.session?.checked()?,
+    let mut reply = json::tree(body)?;
+    match asked(reply.get_mut("next")?)? {
+        Asked::Done => Some(LoginReply::Done(Box::new(SessionGrant {
+            account: json::member(&mut reply, "account")?,
+            tokens: tokens(&mut reply)?,
         }))),
-        WireStep::Cancelled => Some(LoginReply::Cancelled),
-        step => Some(LoginReply::Next(LoginPlace {
-            login: wire.login?,
-            step_id: wire.step_id?,
-            expires_in: wire.expires_in.map(Duration::from_secs),
-            next: step.asked()?,
-        })),
+        Asked::Cancelled => Some(LoginReply::Cancelled),
+        Asked::Next(next) => place_asked(&reply, next).map(LoginReply::Next),
     }
 }
 
 /// The place inside a problem (`login`, `step_id`, `next`), where all of it is there and understood.
-pub(crate) fn place(
-    login: Option<String>,
-    step_id: Option<String>,
-    expires_in: Option<u64>,
-    next: serde_json::Value,
-) -> Option<LoginPlace> {
-    let step: WireStep = serde_json::from_value(next).ok()?;
-    Some(LoginPlace {
-        login: LoginHandle(login?),
-        step_id: step_id?,
-        expires_in: expires_in.map(Duration::from_secs),
-        next: step.asked()?,
-    })
+pub(crate) fn place(problem: &mut Value) -> Option<LoginPlace> {
+    match asked(problem.get_mut("next")?)? {
+        Asked::Next(next) => place_asked(problem, next),
+        Asked::Done | Asked::Cancelled => None,
+    }
 }
 
 /// Reads a reply of `/v1/sessions/refresh`.
 pub(crate) fn refresh_reply(body: &[u8]) -> Option<SessionTokens> {
-    #[derive(Deserialize)]
-    struct Reply {
-        session: WireSession,
-    }
-    serde_json::from_slice::<Reply>(body)
-        .ok()?
-        .session
-        .checked()
+    tokens(&mut json::tree(body)?)
 }
 
 /// Reads a reply of `/v1/account`.
 pub(crate) fn account_reply(body: &[u8]) -> Option<AccountSummary> {
-    #[derive(Deserialize)]
-    struct Reply {
-        account: AccountSummary,
-    }
-    Some(serde_json::from_slice::<Reply>(body).ok()?.account)
+    json::member(&mut json::tree(body)?, "account")
 }
 
 /// Reads a reply of `/v1/sessions`.
 pub(crate) fn sessions_reply(body: &[u8]) -> Option<Vec<SessionSummary>> {
-    #[derive(Deserialize)]
-    struct Reply {
-        sessions: Vec<SessionSummary>,
-    }
-    Some(serde_json::from_slice::<Reply>(body).ok()?.sessions)
+    json::member(&mut json::tree(body)?, "sessions")
 }

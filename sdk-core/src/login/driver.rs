@@ -237,7 +237,10 @@ async fn perform(parts: Arc<Parts>, effect: Effect) -> Option<Event> {
         }
         Effect::ClearPending => {
             let records = parts.records.clone();
-            let cleared = off_thread(&parts.runtime, move || records.delete(pending::RECORD)).await;
+            let cleared = off_thread(&parts.runtime, records.blocks(), move || {
+                records.delete(pending::RECORD)
+            })
+            .await;
             if let Err(error) = cleared {
                 tracing::warn!(%error, "a pending login could not be removed; it expires by itself");
             }
@@ -273,7 +276,7 @@ async fn perform(parts: Arc<Parts>, effect: Effect) -> Option<Event> {
             operation,
         } => {
             let refusals = Arc::clone(&parts.refusals);
-            let kept = off_thread(&parts.runtime, move || {
+            let kept = off_thread(&parts.runtime, refusals.blocks(), move || {
                 refusals.remember(provider, operation)
             });
             if let Err(error) = kept.await {
@@ -283,7 +286,9 @@ async fn perform(parts: Arc<Parts>, effect: Effect) -> Option<Event> {
         }
         Effect::ForgetRefusals => {
             let refusals = Arc::clone(&parts.refusals);
-            if let Err(error) = off_thread(&parts.runtime, move || refusals.forget()).await {
+            let blocks = refusals.blocks() && !refusals.known_empty();
+            if let Err(error) = off_thread(&parts.runtime, blocks, move || refusals.forget()).await
+            {
                 tracing::warn!(%error, "old refusals could not be removed");
             }
             None
@@ -293,7 +298,7 @@ async fn perform(parts: Arc<Parts>, effect: Effect) -> Option<Event> {
 
 async fn read_pending(parts: &Parts) -> Restored {
     let (records, now) = (parts.records.clone(), parts.clock.now().as_secs());
-    let read = off_thread(&parts.runtime, move || {
+    let read = off_thread(&parts.runtime, records.blocks(), move || {
         Ok::<_, VaultError>(pending::read(&records, now))
     });
     match read.await {
@@ -313,7 +318,7 @@ async fn save_pending(parts: &Parts, pending: Pending) -> Result<(), VaultError>
         nonce: parts.center.nonce(),
     };
     let records = parts.records.clone();
-    off_thread(&parts.runtime, move || {
+    off_thread(&parts.runtime, records.blocks(), move || {
         records.store(pending::RECORD, &record)
     })
     .await

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 pub use crate::api::{PasswordRules, VerificationMethod};
+use crate::json::{self, FromJson};
 use crate::providers::Provider;
 use crate::text::LocalizedText;
 
 /// What to do about a failure; each word says what the CALLER does next. The person stays where they were.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The answer was wrong or not acceptable: let the person correct it.
@@ -36,8 +38,22 @@ pub enum FailureKind {
     Refused,
 }
 
+crate::json::words!(FailureKind {
+    "answer_wrong" => AnswerWrong,
+    "code_expired" => CodeExpired,
+    "wait" => Wait,
+    "network" => Network,
+    "server_trouble" => ServerTrouble,
+    "moved" => Moved,
+    "provider_trouble" => ProviderTrouble,
+    "not_offered" => NotOffered,
+    "untrusted" => Untrusted,
+    "device" => Device,
+    "refused" => Refused,
+});
+
 /// Why the last start or answer did not lead on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// What to do about it.
     pub kind: FailureKind,
@@ -48,6 +64,17 @@ pub struct Failure {
     pub retry_after: Option<u64>,
     /// The server's name for the request; for a support line.
     pub request_id: Option<String>,
+}
+
+impl FromJson for Failure {
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        Some(Self {
+            kind: json::member(tree, "kind")?,
+            code: json::text(tree, "code")?,
+            retry_after: json::optional(tree, "retry_after")?,
+            request_id: json::optional(tree, "request_id")?,
+        })
+    }
 }
 
 impl Failure {
@@ -62,8 +89,7 @@ impl Failure {
 }
 
 /// Why a login came to an end without a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StopReason {
     /// It took too long, or the server knows it no more: start over.
     LoginExpired,

@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub mod facts;
 mod failure;
 pub(crate) mod flow;
+mod kept;
 pub(crate) mod pending;
 pub mod phone_number;
 mod reading;
@@ -38,6 +39,7 @@ pub use steps::{
 };
 
 use self::core::Core;
+use crate::offload::spawn;
 use crate::providers::ProviderReply;
 use crate::verification::InvalidInput;
 
@@ -57,7 +59,11 @@ impl Login {
         let (sender, inbox) = mpsc::unbounded_channel();
         let core = Arc::new(Core::new(sender, Arc::clone(&parts.clock), parts.moment));
         let runtime = parts.runtime.clone();
-        runtime.spawn(driver::run(Arc::downgrade(&core), parts, inbox));
+        // It ends when nobody holds the login any more.
+        drop(spawn(
+            &runtime,
+            driver::run(Arc::downgrade(&core), parts, inbox),
+        ));
         Self(core)
     }
 

@@ -1,6 +1,6 @@
 //! A pending login in the vault, encrypted there like everything else: what a new process needs to go on where the old one died.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::events::Restored;
 use super::failure;
@@ -11,7 +11,7 @@ use crate::vault::{Loaded, Records, VaultError};
 pub(crate) const RECORD: &str = "pending_login";
 
 /// The record. Passwords and cards stand in it only as they go over the wire: sealed.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct PendingRecord {
     pub(crate) pending: Pending,
     /// The nonce for the next proof, so that going on costs no extra round trip.

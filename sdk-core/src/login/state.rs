@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::facts::{Failure, PasswordRules, Stop, VerificationMethod};
 use crate::account::AccountSummary;
@@ -61,7 +61,7 @@ pub(crate) enum Resolving {
 
 /// Where a failed call lands. One lives at a time.
 #[allow(clippy::large_enum_variant)]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Origin {
     /// The call began a login; it is good until then (wall time, seconds).
@@ -80,7 +80,7 @@ pub(crate) enum AfterCancel {
 }
 
 /// One journey to a provider. A new one ends the old one: its `state` is another.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Attempt {
     pub(crate) provider: Provider,
     pub(crate) provider_app_id: String,
@@ -110,7 +110,7 @@ pub(crate) struct Refused {
 }
 
 /// A login at the server and the step it is at.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Handle {
     pub(crate) login: String,
     pub(crate) step_id: String,
@@ -125,7 +125,7 @@ impl fmt::Debug for Handle {
 }
 
 /// A question to the person.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Asked<Q> {
     pub(crate) handle: Handle,
     pub(crate) question: Q,
@@ -136,10 +136,10 @@ pub(crate) struct Asked<Q> {
     pub(crate) unanswered: Vec<KeptCall>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct PhoneQuestion {}
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct SmsCodeQuestion {
     pub(crate) sent_to: String,
     pub(crate) digits: u32,
@@ -156,18 +156,18 @@ impl fmt::Debug for SmsCodeQuestion {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct VerificationQuestion {
     pub(crate) methods: Vec<VerificationMethod>,
     pub(crate) attempts_left: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RegistrationQuestion {
     pub(crate) rules: PasswordRules,
 }
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FaceQuestion {
     pub(crate) face_session: String,
     pub(crate) url: String,
@@ -183,7 +183,7 @@ impl fmt::Debug for FaceQuestion {
 }
 
 /// Any question. Every step has its own type, so that only its own answers fit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
     Phone(Asked<PhoneQuestion>),
@@ -206,7 +206,7 @@ pub(crate) enum Stopped {
 }
 
 /// What survives the death of the process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Pending {
     /// The person left for the provider.

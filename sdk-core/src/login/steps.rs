@@ -1,8 +1,10 @@
 //! What hosts see: a state with the step object that has just this state's actions. A step that was overtaken answers `Superseded` and changes nothing.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -106,10 +108,9 @@ impl fmt::Debug for Ticket {
 }
 
 impl Ticket {
-    /// Acts, and returns once the state after it has been announced. What was begun goes on when this future is dropped.
-    async fn act(&self, event: Event) -> Result<(), StepError> {
-        let done = self.begin(event)?;
-        done.await.map_err(|_| StepError::Closed)
+    /// Acts, and is done once the state after it has been announced. What was begun goes on when this future is dropped.
+    fn act(&self, event: Event) -> Acting {
+        Acting(self.begin(event))
     }
 
     fn core(&self) -> Result<Arc<Core>, StepError> {
@@ -136,6 +137,22 @@ impl Ticket {
             .send(Message::Act { event, done })
             .map_err(|_| StepError::Closed)?;
         Ok(waiting)
+    }
+}
+
+/// An event under way; one type for all steps, so that none has a state machine of its own.
+struct Acting(Result<oneshot::Receiver<()>, StepError>);
+
+impl Future for Acting {
+    type Output = Result<(), StepError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Ok(waiting) => Pin::new(waiting)
+                .poll(context)
+                .map_err(|_| StepError::Closed),
+            Err(error) => Poll::Ready(Err(*error)),
+        }
     }
 }
 
@@ -203,8 +220,8 @@ impl AuthorizingStep {
         self.act(AuthorizingEvent::Cancel).await
     }
 
-    async fn act(&self, event: AuthorizingEvent) -> Result<(), StepError> {
-        self.ticket.act(Event::Authorizing(event)).await
+    fn act(&self, event: AuthorizingEvent) -> Acting {
+        self.ticket.act(Event::Authorizing(event))
     }
 }
 
@@ -275,8 +292,8 @@ impl SmsCodeStep {
         self.act(SmsCodeEvent::Cancel).await
     }
 
-    async fn act(&self, event: SmsCodeEvent) -> Result<(), StepError> {
-        self.ticket.act(Event::SmsCode(event)).await
+    fn act(&self, event: SmsCodeEvent) -> Acting {
+        self.ticket.act(Event::SmsCode(event))
     }
 }
 
@@ -322,8 +339,8 @@ impl VerificationStep {
         }
     }
 
-    async fn act(&self, event: VerificationEvent) -> Result<(), StepError> {
-        self.ticket.act(Event::Verification(event)).await
+    fn act(&self, event: VerificationEvent) -> Acting {
+        self.ticket.act(Event::Verification(event))
     }
 }
 
@@ -346,8 +363,8 @@ impl RegistrationStep {
         self.act(RegistrationEvent::Cancel).await
     }
 
-    async fn act(&self, event: RegistrationEvent) -> Result<(), StepError> {
-        self.ticket.act(Event::Registration(event)).await
+    fn act(&self, event: RegistrationEvent) -> Acting {
+        self.ticket.act(Event::Registration(event))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{DeviceKey, DeviceKeyError, jws};
+use crate::secret::to_secret_json;
 
 /// What a proof states.
 #[derive(Serialize)]
@@ -43,10 +44,10 @@ pub(crate) fn prove(
 ) -> Result<String, DeviceKeyError> {
     let jwk = key.public_jwk()?.to_json();
     let header = format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{jwk}}}"#);
-    let payload = serde_json::to_string(claims).map_err(|_| DeviceKeyError::Failed {
+    let payload = to_secret_json(claims).map_err(|_| DeviceKeyError::Failed {
         what: "the proof's claims are no JSON".to_owned(),
     })?;
-    jws::sign(key, &header, &payload)
+    jws::sign(key, &header, payload.expose())
 }
 
 #[cfg(test)]

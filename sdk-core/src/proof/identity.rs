@@ -54,7 +54,7 @@ impl DeviceIdentity {
             return Ok(known.clone());
         }
         let key = Arc::clone(&self.key);
-        let name = off_thread(&self.runtime, move || {
+        let name = off_thread(&self.runtime, key.blocks(), move || {
             key.public_jwk().map(|jwk| jwk.thumbprint())
         })
         .await?;
@@ -69,7 +69,7 @@ impl DeviceIdentity {
         let jti = token_128(self.randomness.as_ref());
         let iat = self.clock.now().as_secs();
         let (nonce, bh, ath) = (about.nonce, about.body_hash, about.token_hash);
-        off_thread(&self.runtime, move || {
+        off_thread(&self.runtime, key.blocks(), move || {
             dpop::prove(
                 key.as_ref(),
                 &ProofClaims {

@@ -10,7 +10,7 @@ use super::{DeviceKey, DeviceKeyError};
 pub(crate) fn sign(
     key: &dyn DeviceKey,
     header: &str,
-    payload: &str,
+    payload: &[u8],
 ) -> Result<String, DeviceKeyError> {
     let mut text = URL_SAFE_NO_PAD.encode(header);
     text.push('.');

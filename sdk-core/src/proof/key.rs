@@ -70,6 +70,10 @@ pub trait DeviceKey: Send + Sync {
     fn public_jwk(&self) -> Result<PublicJwk, DeviceKeyError>;
     /// ES256 over `message`: r and s, 32 bytes each (RFC 7518 section 3.4). For keys that answer in DER there is [`signature_from_der`].
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], DeviceKeyError>;
+    /// Whether a call may take longer than a signature in software, so that it is made off the async threads.
+    fn blocks(&self) -> bool {
+        true
+    }
 }
 
 /// r and s of a DER-encoded ECDSA signature (Android Keystore and the Secure Enclave answer so).

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{DeviceKey, DeviceKeyError, PublicJwk};
+use crate::json::{self, FromJson};
 use crate::process_lock::ProcessLock;
 use crate::secret::{SecretBytes, SecretString, in_vault};
 use crate::vault::{Loaded, Records, VaultError};
@@ -66,6 +68,10 @@ impl DeviceKey for SoftwareDeviceKey {
             .try_into()
             .map_err(|_| failed("the signature has another length"))
     }
+
+    fn blocks(&self) -> bool {
+        false
+    }
 }
 
 fn failed(what: &str) -> DeviceKeyError {
@@ -77,10 +83,18 @@ fn failed(what: &str) -> DeviceKeyError {
 /// The name of the record in the vault.
 const RECORD: &str = "device_key";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Kept {
     #[serde(with = "in_vault")]
     pkcs8: SecretString,
+}
+
+impl FromJson for Kept {
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        Some(Self {
+            pkcs8: json::member(tree, "pkcs8")?,
+        })
+    }
 }
 
 /// The software key of this installation, read from the vault at its first use and made where there is none.
@@ -154,6 +168,12 @@ impl DeviceKey for VaultedDeviceKey {
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], DeviceKeyError> {
         self.key()?.sign(message)
+    }
+
+    /// Once the key is read, there is nothing to wait for; before, there are the vault and the lock between processes.
+    fn blocks(&self) -> bool {
+        let in_memory = self.key.try_lock().is_ok_and(|key| key.is_some());
+        !in_memory && (self.records.blocks() || self.data_dir.is_some())
     }
 }
 

@@ -4,14 +4,14 @@ mod wechat;
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::refusal::RefusalKind;
 use crate::secret::SecretString;
 use crate::text::LocalizedText;
 
 /// Who vouches for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
     /// WeChat.
@@ -25,6 +25,14 @@ pub enum Provider {
     /// A standard `OpenID` Connect issuer.
     Oidc,
 }
+
+crate::json::words!(Provider {
+    "wechat" => WeChat,
+    "alipay" => Alipay,
+    "qq" => Qq,
+    "weibo" => Weibo,
+    "oidc" => Oidc,
+});
 
 impl Provider {
     /// The name on the wire (contract section 6).

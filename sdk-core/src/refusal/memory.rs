@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
+use crate::json::{self, FromJson};
 use crate::providers::Provider;
 use crate::time::Clock;
 use crate::vault::{Records, VaultError};
@@ -28,7 +30,7 @@ pub enum Advice {
 }
 
 /// One refusal that counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Denial {
     provider: Provider,
     /// In whose name the question was asked; none for a button, which counts for every operation.
@@ -37,9 +39,27 @@ struct Denial {
     at: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 struct Memory {
     denials: Vec<Denial>,
+}
+
+impl FromJson for Denial {
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        Some(Self {
+            provider: json::member(tree, "provider")?,
+            operation: json::optional(tree, "operation")?,
+            at: json::number(tree, "at")?,
+        })
+    }
+}
+
+impl FromJson for Memory {
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        Some(Self {
+            denials: json::member(tree, "denials")?,
+        })
+    }
 }
 
 /// An operation in whose name somebody is being asked.
@@ -133,11 +153,21 @@ impl Refusals {
         self.keep(&memory)
     }
 
+    /// Whether the vault below may block.
+    pub(crate) fn blocks(&self) -> bool {
+        self.records.blocks()
+    }
+
+    /// Whether nothing is remembered, as far as was looked: then there is nothing to remove.
+    pub(crate) fn known_empty(&self) -> bool {
+        lock(&self.memory)
+            .as_ref()
+            .is_some_and(|memory| memory.denials.is_empty())
+    }
+
     /// The person logged in: old refusals mean nothing any more.
     pub(crate) fn forget(&self) -> Result<(), VaultError> {
-        let known_empty = lock(&self.memory)
-            .as_ref()
-            .is_some_and(|memory| memory.denials.is_empty());
+        let known_empty = self.known_empty();
         *lock(&self.memory) = Some(Memory::default());
         if known_empty {
             Ok(())

@@ -3,17 +3,28 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::key_list::{KeyList, KeyListError};
+use crate::json::{self, FromJson};
 use crate::vault::{Records, VaultError};
 
 const RECORD: &str = "key_list";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Kept {
     highest: u64,
     jws: String,
+}
+
+impl FromJson for Kept {
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        Some(Self {
+            highest: json::number(tree, "highest")?,
+            jws: json::text(tree, "jws")?,
+        })
+    }
 }
 
 /// Why no list is in use.
@@ -56,7 +67,19 @@ impl RememberedKeyList {
             .filter(|list| now < list.expires_at)
     }
 
-    /// Takes a list into use, or says why not; the list in use before stays then. Blocks.
+    /// The list in use, where it is this very one and has not expired: nothing is to be checked again.
+    pub(crate) fn in_use(&self, jws: &str, now: Duration) -> Option<KeyList> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, list) = current.as_ref().filter(|(known, _)| known == jws)?;
+        (now < list.expires_at).then(|| list.clone())
+    }
+
+    /// Whether the vault that remembers may block.
+    pub(crate) fn blocks(&self) -> bool {
+        self.records.blocks()
+    }
+
+    /// Takes a list into use, or says why not; the list in use before stays then. Blocks where the vault does.
     pub(crate) fn accept(&self, jws: &str, now: Duration) -> Result<KeyList, NoKeyList> {
         let list =
             KeyList::verify(jws, &self.root_key, &self.issuer, now).map_err(NoKeyList::Rejected)?;
@@ -83,7 +106,7 @@ impl RememberedKeyList {
         Ok(list)
     }
 
-    /// Takes the list of an earlier run into use, where it is still good. Blocks.
+    /// Takes the list of an earlier run into use, where it is still good. Blocks where the vault does.
     pub(crate) fn restore(&self, now: Duration) -> Result<Option<KeyList>, VaultError> {
         let Some(kept) = self.records.load::<Kept>(RECORD)?.usable() else {
             return Ok(None);

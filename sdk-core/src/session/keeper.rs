@@ -100,7 +100,10 @@ impl Keeper {
     /// Reads the vault. What can't be used is deleted: a clean start. What can't be read at the moment stays.
     async fn read_vault(&self) -> Result<Known, VaultError> {
         let records = self.records.clone();
-        let loaded = off_thread(&self.runtime, move || records.load::<SessionRecord>(RECORD)).await;
+        let loaded = off_thread(&self.runtime, records.blocks(), move || {
+            records.load::<SessionRecord>(RECORD)
+        })
+        .await;
         let known = match loaded {
             Ok(Loaded::Record(record)) => {
                 return Ok(Known::Live(Box::new(Live::from_vault(record))));
@@ -280,12 +283,18 @@ impl Keeper {
 
     async fn save(&self, record: &SessionRecord) -> Result<(), VaultError> {
         let (records, record) = (self.records.clone(), record.clone());
-        off_thread(&self.runtime, move || records.store(RECORD, &record)).await
+        off_thread(&self.runtime, records.blocks(), move || {
+            records.store(RECORD, &record)
+        })
+        .await
     }
 
     async fn delete(&self) -> Result<(), VaultError> {
         let records = self.records.clone();
-        off_thread(&self.runtime, move || records.delete(RECORD)).await
+        off_thread(&self.runtime, records.blocks(), move || {
+            records.delete(RECORD)
+        })
+        .await
     }
 
     /// Waits for other processes. A holder that hangs makes the renewal fail for now rather than go on beside it.

@@ -26,6 +26,7 @@ pub use status::{NeedsLoginReason, SessionFailure, SessionStatus, SignedOut};
 use crate::account::{AccountSummary, SessionSummary};
 use crate::api::{CallFailure, ProblemCode};
 use crate::config::is_safe;
+use crate::offload::spawn;
 use crate::proof::{Proved, dpop};
 use crate::secret::SecretString;
 use crate::vault::VaultError;
@@ -39,7 +40,7 @@ type Renewal = Shared<BoxFuture<'static, Result<(), SessionFailure>>>;
 #[derive(Clone)]
 pub struct Session {
     keeper: Arc<Keeper>,
-    renewal: Arc<Mutex<Option<(AbortHandle, Renewal)>>>,
+    renewal: Arc<Mutex<Option<(Option<AbortHandle>, Renewal)>>>,
     /// The newest nonce that each origin asked for (RFC 9449 section 9).
     nonces: Arc<Mutex<HashMap<String, String>>>,
 }
@@ -245,14 +246,14 @@ impl Session {
         let renewal = {
             let mut slot = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
             match slot.as_ref() {
-                Some((task, running)) if !task.is_finished() => running.clone(),
+                Some((Some(task), running)) if !task.is_finished() => running.clone(),
                 _ => {
                     let keeper = Arc::clone(&self.keeper);
-                    let task = self
-                        .keeper
-                        .runtime
-                        .spawn(async move { keeper.renew(rejected).await });
-                    let abort = task.abort_handle();
+                    let task = spawn(
+                        &self.keeper.runtime,
+                        async move { keeper.renew(rejected).await },
+                    );
+                    let watch = task.watch();
                     let renewal = async move {
                         task.await.unwrap_or_else(|_| {
                             Err(SessionFailure::Unavailable(broken_off().into()))
@@ -260,7 +261,7 @@ impl Session {
                     }
                     .boxed()
                     .shared();
-                    *slot = Some((abort, renewal.clone()));
+                    *slot = Some((watch, renewal.clone()));
                     renewal
                 }
             }
@@ -273,7 +274,7 @@ impl Session {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        self.keeper.runtime.spawn(work).await.ok()
+        spawn(&self.keeper.runtime, work).await.ok()
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{SessionGrant, SessionTokens};
 use crate::account::AccountSummary;
+use crate::json::{self, FromJson};
 use crate::secret::{SecretString, in_vault};
 use crate::time::Clock;
 
@@ -16,7 +18,7 @@ pub(super) const RECORD: &str = "session";
 const EARLY: Duration = Duration::from_secs(30);
 
 /// What is kept. Only whole seconds, so that the record has one written form.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(super) struct SessionRecord {
     pub(super) session_id: String,
     pub(super) account: AccountSummary,
@@ -30,6 +32,20 @@ pub(super) struct SessionRecord {
     pub(super) expires_in: u64,
     /// The device key that the session is bound to.
     pub(super) device_key: String,
+}
+
+impl FromJson for SessionRecord {
+    fn from_json(tree: &mut Value) -> Option<Self> {
+        Some(Self {
+            session_id: json::text(tree, "session_id")?,
+            account: json::member(tree, "account")?,
+            access_token: json::member(tree, "access_token")?,
+            refresh_token: json::member(tree, "refresh_token")?,
+            received_at: json::number(tree, "received_at")?,
+            expires_in: json::number(tree, "expires_in")?,
+            device_key: json::text(tree, "device_key")?,
+        })
+    }
 }
 
 impl SessionRecord {

@@ -46,4 +46,8 @@ impl Vault for MemoryVault {
     fn description(&self) -> String {
         "this process's memory; gone when it ends".to_owned()
     }
+
+    fn blocks(&self) -> bool {
+        false
+    }
 }

@@ -47,4 +47,8 @@ pub trait Vault: Send + Sync {
     fn delete(&self, name: &str) -> Result<(), VaultError>;
     /// Where, for people: "the kernel's session keyring".
     fn description(&self) -> String;
+    /// Whether a call may take longer than a look into memory, so that it is made off the async threads.
+    fn blocks(&self) -> bool {
+        true
+    }
 }

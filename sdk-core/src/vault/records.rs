@@ -5,17 +5,18 @@
 
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Vault, VaultError};
-use crate::secret::to_secret_json;
+use crate::json::{self, FromJson};
+use crate::secret::{SecretBytes, to_secret_json};
 
 /// The schema that this version writes. A reader takes this one and older ones.
 pub const SCHEMA: u32 = 1;
 
 /// Names one installation of the app: 22 base64url characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct InstallId(pub String);
 
@@ -49,18 +50,11 @@ pub struct Records {
     install: InstallId,
 }
 
+/// What every record begins with.
 #[derive(Serialize)]
-struct Outgoing<'a, T> {
+struct Head<'a> {
     schema: u32,
     install_id: &'a InstallId,
-    #[serde(flatten)]
-    content: &'a T,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    schema: u32,
-    install_id: InstallId,
 }
 
 impl Records {
@@ -74,41 +68,74 @@ impl Records {
         &self.vault
     }
 
-    /// Reads a record. Blocks.
-    pub fn load<T: DeserializeOwned>(&self, name: &str) -> Result<Loaded<T>, VaultError> {
+    /// Whether the vault below may block.
+    pub(crate) fn blocks(&self) -> bool {
+        self.vault.blocks()
+    }
+
+    /// Reads a record. Blocks where the vault does.
+    pub(crate) fn load<T: FromJson>(&self, name: &str) -> Result<Loaded<T>, VaultError> {
         let bytes = match self.vault.load(name) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(Loaded::Nothing),
             Err(VaultError::Damaged) => return Ok(Loaded::Unreadable),
             Err(error) => return Err(error),
         };
-        let Ok(head) = serde_json::from_slice::<Head>(bytes.expose()) else {
+        let Some(mut tree) = json::tree(bytes.expose()) else {
             return Ok(Loaded::Unreadable);
         };
-        if head.schema > SCHEMA {
+        let (Some(schema), Some(install)) = (
+            json::number::<u32>(&tree, "schema"),
+            tree.get("install_id").and_then(Value::as_str),
+        ) else {
+            return Ok(Loaded::Unreadable);
+        };
+        if schema > SCHEMA {
             return Ok(Loaded::Unreadable);
         }
-        if head.install_id != self.install {
+        if install != self.install.0 {
             return Ok(Loaded::OtherInstall);
         }
-        Ok(serde_json::from_slice(bytes.expose()).map_or(Loaded::Unreadable, Loaded::Record))
+        Ok(T::from_json(&mut tree).map_or(Loaded::Unreadable, Loaded::Record))
     }
 
-    /// Writes a record: a struct, whose members stand beside `schema` and `install_id`. Blocks.
+    /// Writes a record: a struct, whose members stand beside `schema` and `install_id`. Blocks where the vault does.
     pub fn store<T: Serialize>(&self, name: &str, content: &T) -> Result<(), VaultError> {
-        let record = Outgoing {
+        let head = Head {
             schema: SCHEMA,
             install_id: &self.install,
-            content,
         };
-        let bytes = to_secret_json(&record).map_err(|_| VaultError::Failed {
-            what: "the record can't be written as JSON".to_owned(),
-        })?;
-        self.vault.store(name, &bytes)
+        let (Ok(head), Ok(content)) = (to_secret_json(&head), to_secret_json(content)) else {
+            return Err(not_json());
+        };
+        self.vault.store(name, &joined(&head, &content)?)
     }
 
-    /// Removes a record. Blocks.
+    /// Removes a record. Blocks where the vault does.
     pub fn delete(&self, name: &str) -> Result<(), VaultError> {
         self.vault.delete(name)
+    }
+}
+
+/// The members of both objects in one.
+fn joined(head: &SecretBytes, content: &SecretBytes) -> Result<SecretBytes, VaultError> {
+    let (Some(head), Some(content)) = (
+        head.expose().strip_suffix(b"}"),
+        content.expose().strip_prefix(b"{"),
+    ) else {
+        return Err(not_json());
+    };
+    let mut record = Vec::with_capacity(head.len() + 1 + content.len());
+    record.extend_from_slice(head);
+    if content != b"}" {
+        record.push(b',');
+    }
+    record.extend_from_slice(content);
+    Ok(SecretBytes::new(record))
+}
+
+fn not_json() -> VaultError {
+    VaultError::Failed {
+        what: "the record can't be written as JSON".to_owned(),
     }
 }

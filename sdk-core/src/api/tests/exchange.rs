@@ -339,7 +339,9 @@ async fn a_kept_call_sends_the_same_bytes_in_the_next_process() {
     let call = postern.core().center.prepare_start(&start()).unwrap();
     let kept = serde_json::to_string(&KeptCall::from(&call)).unwrap();
     assert!(!format!("{call:?}{:?}", KeptCall::from(&call)).contains("0815"));
-    let later: PreparedCall = serde_json::from_str::<KeptCall>(&kept).unwrap().into();
+    let later: PreparedCall = crate::json::read::<KeptCall>(kept.as_bytes())
+        .unwrap()
+        .into();
     world.transport.reply(phone_step()).reply(phone_step());
     postern.core().center.perform_login(&call).await.unwrap();
     world

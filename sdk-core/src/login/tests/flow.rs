@@ -210,10 +210,73 @@ fn an_attempt_that_a_new_process_found_says_so_and_a_new_one_does_not() {
         panic!("the person is still at the provider")
     };
     assert!(found.resumed);
-    let kept = serde_json::to_value(Pending::AtProvider(found)).unwrap();
+    let mut kept = serde_json::to_value(Pending::AtProvider(found)).unwrap();
     assert!(!kept.to_string().contains("resumed"), "{kept}");
-    let again: Pending = serde_json::from_value(kept).unwrap();
+    let again: Pending = crate::json::FromJson::from_json(&mut kept).unwrap();
     assert_eq!(again, Pending::AtProvider(attempt(PRESENT)));
+}
+
+/// What is read by hand is all that serde wrote, of every kind of kept login; and nothing less is taken for one.
+#[test]
+fn every_kept_login_is_read_as_it_was_written() {
+    let read = |tree: &serde_json::Value| -> Option<Pending> {
+        crate::json::FromJson::from_json(&mut tree.clone())
+    };
+    let failed = |step: &Step| {
+        let mut step = step.clone();
+        step.fail(failure());
+        step.leave_unanswered(&call("earlier"));
+        step
+    };
+    let in_call = |origin| Pending::InCall {
+        origin,
+        call: (&call("key")).into(),
+    };
+    let mut all = vec![Pending::AtProvider(attempt(PRESENT))];
+    all.extend(steps("st").iter().map(failed).map(Pending::AtStep));
+    all.extend(steps("st").into_iter().map(Pending::AtStep));
+    all.extend(origins().into_iter().map(in_call));
+    for pending in all {
+        let written = serde_json::to_value(&pending).unwrap();
+        assert_eq!(read(&written), Some(pending), "{written}");
+        for path in leaves(&written) {
+            let mut short = written.clone();
+            let (parent, name) = path.rsplit_once('/').unwrap();
+            let parent = short.pointer_mut(parent).unwrap();
+            let optional = written.pointer(&path).unwrap().is_null();
+            if let Some(object) = parent.as_object_mut() {
+                object.remove(name);
+                let may_be_missing = optional
+                    || [
+                        "failure",
+                        "operation",
+                        "retry_after",
+                        "request_id",
+                        "zh",
+                        "en",
+                    ]
+                    .contains(&name);
+                assert_eq!(
+                    read(&short).is_some(),
+                    may_be_missing,
+                    "{path} of {written}"
+                );
+            }
+        }
+    }
+}
+
+/// Pointers to all that is in a tree.
+fn leaves(tree: &serde_json::Value) -> Vec<String> {
+    let Some(object) = tree.as_object() else {
+        return Vec::new();
+    };
+    let below = |(name, value): (&String, &serde_json::Value)| {
+        let mut paths = vec![format!("/{name}")];
+        paths.extend(leaves(value).iter().map(|path| format!("/{name}{path}")));
+        paths
+    };
+    object.iter().flat_map(below).collect()
 }
 
 #[test]
