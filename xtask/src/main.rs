@@ -15,6 +15,7 @@ mod bindings;
 mod conformance;
 mod count;
 mod demo;
+mod mobile;
 mod postgres;
 mod process;
 mod programs;
@@ -70,6 +71,9 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    if let Some(linked) = mobile::as_linker() {
+        return linked;
+    }
     let done = match Arguments::parse().command {
         Task::Setup(options) => setup::run(&options),
         Task::Test(options) => test::run(&options),

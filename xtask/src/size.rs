@@ -5,20 +5,20 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use crate::{Result, bindings, process, programs, repo};
+use crate::{Result, mobile, process, repo};
 
 /// Bytes of the stripped library of one ABI (benches/README.md).
 const BUDGET: u64 = 2_500_000;
-const HEAD: &str = "date,commit,target,bytes\n";
+const HEAD: &str = "date,commit,target,bytes,what\n";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Targets to build for (this machine's where left out)
     #[arg(long)]
     target: Vec<String>,
-    /// Append the result to benches/size-history.csv
-    #[arg(long)]
-    record: bool,
+    /// Append the result to benches/size-history.csv, with what was changed for it
+    #[arg(long, value_name = "WHAT")]
+    record: Option<String>,
 }
 
 /// `cargo xtask size`
@@ -34,8 +34,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let bytes = measure(target)?;
         println!("{}", judged(target, bytes, &history));
         good &= bytes <= BUDGET;
-        if options.record {
-            record(target, bytes)?;
+        if let Some(what) = &options.record {
+            record(target, bytes, what)?;
         }
     }
     Ok(if good {
@@ -45,12 +45,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// Builds with the profile that ships, strips a copy, and returns its length.
+/// Builds as it ships, looks at what it lets out, strips a copy, and returns its length.
 fn measure(target: &str) -> Result<u64> {
-    // Alone: beside an rlib, cargo leaves link-time optimisation out without a word, and the library grows by a third.
-    let mut build = programs::library("cdylib", "mobile");
-    process::stream(build.args(["--target", target]))?;
-    let library = bindings::library_in(&repo::target().join(target).join("mobile"));
+    let library = mobile::build(target)?;
+    mobile::check(&library)?;
     let stripped = repo::root()
         .join("build")
         .join(format!("stripped-{target}"));
@@ -86,7 +84,7 @@ fn last_of(target: &str, history: &str) -> Option<u64> {
         .next_back()
 }
 
-fn record(target: &str, bytes: u64) -> Result<()> {
+fn record(target: &str, bytes: u64, what: &str) -> Result<()> {
     let git = |words: &[&str]| {
         process::capture(Command::new("git").args(words).current_dir(repo::root()))
     };
@@ -100,7 +98,13 @@ fn record(target: &str, bytes: u64) -> Result<()> {
     if is_new {
         file.write_all(HEAD.as_bytes())?;
     }
-    writeln!(file, "{},{},{target},{bytes}", date.trim(), commit.trim())?;
+    writeln!(
+        file,
+        "{},{},{target},{bytes},{}",
+        date.trim(),
+        commit.trim(),
+        what.replace([',', '\n'], ";")
+    )?;
     Ok(())
 }
 

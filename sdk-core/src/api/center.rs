@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
 use http::header::ETAG;
 use http::{HeaderValue, Method};
 use serde::Serialize;
@@ -15,7 +16,6 @@ use super::exchange::{Exchange, Outgoing};
 use super::replies::{self, LoginHandle};
 use super::retry::RetryPolicy;
 use super::{Answer, CallFailure, LoginOptions, LoginReply, LoginStart, PreparedCall, ProblemCode};
-use crate::account::{AccountSummary, SessionSummary};
 use crate::config::CheckedConfig;
 use crate::json;
 use crate::offload::off_thread;
@@ -25,7 +25,7 @@ use crate::sealing::{KeyList, NoKeyList, RememberedKeyList, SealContext, seal};
 use crate::secret::{SecretBytes, SecretString, to_secret_json};
 use crate::session::SessionTokens;
 use crate::time::Clock;
-use crate::transport::Transport;
+use crate::transport::{HttpReply, Transport};
 use crate::vault::{Records, VaultError};
 
 const LOGIN: &str = "/v1/login";
@@ -123,7 +123,11 @@ impl AccountCenter {
         Ok(options)
     }
 
-    async fn fetch_options(&self) -> Result<LoginOptions, CallFailure> {
+    fn fetch_options(&self) -> BoxFuture<'_, Result<LoginOptions, CallFailure>> {
+        Box::pin(self.fetch_options_now())
+    }
+
+    async fn fetch_options_now(&self) -> Result<LoginOptions, CallFailure> {
         let mut url = self.url(&["v1", "apps", &self.config.app_id, "login-options"]);
         for (name, value) in [
             ("region", &self.config.region),
@@ -278,36 +282,8 @@ impl AccountCenter {
         replies::refresh_reply(body.expose()).ok_or(CallFailure::Unintelligible)
     }
 
-    /// The account behind an access token.
-    pub(crate) async fn account(
-        &self,
-        token: &SecretString,
-    ) -> Result<AccountSummary, CallFailure> {
-        let body = self
-            .with_token(Method::GET, &["v1", "account"], token)
-            .await?;
-        replies::account_reply(body.expose()).ok_or(CallFailure::Unintelligible)
-    }
-
-    /// The sessions of the account behind an access token.
-    pub(crate) async fn sessions(
-        &self,
-        token: &SecretString,
-    ) -> Result<Vec<SessionSummary>, CallFailure> {
-        let body = self
-            .with_token(Method::GET, &["v1", "sessions"], token)
-            .await?;
-        replies::sessions_reply(body.expose()).ok_or(CallFailure::Unintelligible)
-    }
-
-    /// Ends the session of an access token.
-    pub(crate) async fn end_session(&self, token: &SecretString) -> Result<(), CallFailure> {
-        self.with_token(Method::DELETE, &["v1", "sessions", "current"], token)
-            .await
-            .map(drop)
-    }
-
-    async fn with_token(
+    /// A call about the holder of an access token: the body of its reply.
+    pub(crate) async fn with_token(
         &self,
         method: Method,
         path: &[&str],
@@ -343,9 +319,12 @@ impl AccountCenter {
         Ok(SecretBytes::new(reply.body))
     }
 
-    async fn call(&self, out: &Outgoing<'_>) -> Result<crate::transport::HttpReply, CallFailure> {
-        self.restore_key_list().await;
-        self.exchange.call(out).await
+    /// Boxed, as everything calls it: else each caller would have a copy of it inside.
+    fn call<'a>(&'a self, out: &'a Outgoing<'a>) -> BoxFuture<'a, Result<HttpReply, CallFailure>> {
+        Box::pin(async move {
+            self.restore_key_list().await;
+            self.exchange.call(out).await
+        })
     }
 
     /// A URL below the account center's, its path prefix kept.
@@ -373,7 +352,11 @@ impl AccountCenter {
         }
     }
 
-    async fn accept(&self, jws: &str) -> Result<KeyList, CallFailure> {
+    fn accept<'a>(&'a self, jws: &'a str) -> BoxFuture<'a, Result<KeyList, CallFailure>> {
+        Box::pin(self.accept_now(jws))
+    }
+
+    async fn accept_now(&self, jws: &str) -> Result<KeyList, CallFailure> {
         let (lists, jws, now) = (Arc::clone(&self.key_list), jws.to_owned(), self.clock.now());
         if let Some(list) = lists.in_use(&jws, now) {
             return Ok(list);

@@ -7,7 +7,7 @@ mod exchange;
 mod failure;
 mod options;
 mod problem;
-mod replies;
+pub(crate) mod replies;
 mod retry;
 #[cfg(test)]
 mod tests;

@@ -89,7 +89,8 @@ impl Failure {
 }
 
 /// Why a login came to an end without a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// It took too long, or the server knows it no more: start over.
     LoginExpired,

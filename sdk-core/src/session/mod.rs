@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use http::Method;
 use tokio::task::AbortHandle;
 use url::Url;
 
@@ -24,15 +25,17 @@ pub(crate) use keeper::Keeper;
 pub use status::{NeedsLoginReason, SessionFailure, SessionStatus, SignedOut};
 
 use crate::account::{AccountSummary, SessionSummary};
-use crate::api::{CallFailure, ProblemCode};
+use crate::api::{CallFailure, ProblemCode, replies};
 use crate::config::is_safe;
 use crate::offload::spawn;
 use crate::proof::{Proved, dpop};
-use crate::secret::SecretString;
+use crate::secret::{SecretBytes, SecretString};
 use crate::vault::VaultError;
 
 /// A person who signs out does not wait longer for an account center that can't be reached.
 const SIGN_OUT_PATIENCE: Duration = Duration::from_secs(10);
+
+const UNINTELLIGIBLE: SessionFailure = SessionFailure::Unavailable(CallFailure::Unintelligible);
 
 type Renewal = Shared<BoxFuture<'static, Result<(), SessionFailure>>>;
 
@@ -167,12 +170,11 @@ impl Session {
     }
 
     async fn sign_out_to_the_end(&self) -> Result<SignedOut, VaultError> {
-        let tell =
-            self.call(|center, token| async move { center.end_session(&token).await }.boxed());
+        let tell = self.call(Method::DELETE, &["v1", "sessions", "current"]);
         let server_told = tokio::select! {
             biased;
             told = tell => match told {
-                Ok(()) | Err(SessionFailure::NeedsLogin(_) | SessionFailure::SignedOut) => true,
+                Ok(_) | Err(SessionFailure::NeedsLogin(_) | SessionFailure::SignedOut) => true,
                 Err(SessionFailure::Unavailable(_) | SessionFailure::OriginNotAllowed) => false,
             },
             () = self.keeper.clock.sleep(SIGN_OUT_PATIENCE) => false,
@@ -183,33 +185,26 @@ impl Session {
 
     /// The account, fresh from the account center.
     pub(crate) async fn account(&self) -> Result<AccountSummary, SessionFailure> {
-        let account = self
-            .call(|center, token| async move { center.account(&token).await }.boxed())
-            .await?;
+        let body = self.call(Method::GET, &["v1", "account"]).await?;
+        let account = replies::account_reply(body.expose()).ok_or(UNINTELLIGIBLE)?;
         self.keeper.account_changed(account.clone()).await;
         Ok(account)
     }
 
     /// The account's sessions.
     pub(crate) async fn sessions(&self) -> Result<Vec<SessionSummary>, SessionFailure> {
-        self.call(|center, token| async move { center.sessions(&token).await }.boxed())
-            .await
+        let body = self.call(Method::GET, &["v1", "sessions"]).await?;
+        replies::sessions_reply(body.expose()).ok_or(UNINTELLIGIBLE)
     }
 
     /// A call with the access token; after `invalid_token` one renewal and one repetition.
-    async fn call<T>(
-        &self,
-        send: impl Fn(
-            Arc<crate::api::AccountCenter>,
-            SecretString,
-        ) -> BoxFuture<'static, Result<T, CallFailure>>,
-    ) -> Result<T, SessionFailure> {
+    async fn call(&self, method: Method, path: &[&str]) -> Result<SecretBytes, SessionFailure> {
         let mut held = self.fresh_token().await?;
         let mut repeated = false;
         loop {
-            let answer = send(Arc::clone(&self.keeper.center), held.token.clone());
-            let failure = match answer.await {
-                Ok(done) => return Ok(done),
+            let center = &self.keeper.center;
+            let failure = match center.with_token(method.clone(), path, &held.token).await {
+                Ok(body) => return Ok(body),
                 Err(failure) => failure,
             };
             match failure.problem().map(|problem| problem.code) {

@@ -1,5 +1,6 @@
 //! One HTTP request in, one reply out. A bank that must use its own HTTP stack implements [`Transport`].
 
+mod crypto;
 mod reqwest;
 mod tls;
 

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Proxy};
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -14,6 +15,7 @@ use super::tls::{self, PLATFORM_DECIDES, Pins, TrustDecision};
 use super::{HttpReply, HttpRequest, REPLY_LIMIT, SpkiPin, Transport, TransportError};
 use crate::config::{CheckedConfig, PosternConfig, TimeLimits, is_safe};
 use crate::error::BuildError;
+use crate::offload::{Broken, off_thread};
 
 /// Sends requests with reqwest. It follows no redirect, keeps no cookie, heeds no proxy of the environment and repeats nothing.
 ///
@@ -68,9 +70,10 @@ impl ReqwestTransport {
             };
             let (pins, limits) = (Arc::clone(&self.pins), self.limits);
             let proxy = self.proxy.clone();
-            tokio::task::spawn_blocking(move || build(trust, pins, limits, proxy))
-                .await
-                .map_err(|_| TransportError::Other)?
+            off_thread(&Handle::current(), true, move || {
+                build(trust, pins, limits, proxy)
+            })
+            .await
         });
         client.await.cloned()
     }
@@ -119,6 +122,12 @@ impl Transport for ReqwestTransport {
             let mut current = self.pins.write().unwrap_or_else(PoisonError::into_inner);
             *current = pins.to_vec();
         }
+    }
+}
+
+impl Broken for TransportError {
+    fn broken() -> Self {
+        Self::Other
     }
 }
 

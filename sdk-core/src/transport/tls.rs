@@ -7,14 +7,13 @@ use ring::digest;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, ring as ring_provider, verify_tls12_signature,
-    verify_tls13_signature,
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::SpkiPin;
+use super::{SpkiPin, crypto};
 
 /// Decides whether a chain of certificates is to be trusted, as the platform would: on Android through `X509TrustManagerExtensions`, so that the
 /// app's network security configuration counts. Name and signature of the handshake, and the pins, are checked besides.
@@ -31,7 +30,7 @@ pub(crate) fn client_config(
     trust: Option<Arc<dyn TrustDecision>>,
     pins: Pins,
 ) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(ring_provider::default_provider());
+    let provider = Arc::new(crypto::provider());
     let chain = match trust {
         Some(trust) => Chain::Host(trust),
         None => platform(&provider)?,
