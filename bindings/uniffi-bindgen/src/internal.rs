@@ -1,7 +1,9 @@
-//! Makes the generated Kotlin internal to its module, and drops the native functions that it declares and never calls.
+//! Makes the generated Kotlin internal to its module, takes what can wait out of the start (checksums, callback interfaces), and drops the native functions
+//! that it then never calls.
 //!
 //! uniffi declares everything public. Then every app would see handles and converters, could destroy an object that the facade still uses, and the
-//! compiler's explicit API mode would reject the file. Each native function costs its share of the first call, for JNA binds them all by reflection.
+//! compiler's explicit API mode would reject the file. Each native function costs its share of the first call, for JNA binds them all by reflection; more
+//! than a hundred of them only say a checksum. Library and code come in one artifact, so a test compares those, once, and not every start of every app.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -27,20 +29,88 @@ const DECLARATIONS: [&str; 15] = [
     "var",
 ];
 
-/// Rewrites every `.kt` file below `folder`.
-pub(crate) fn in_folder(folder: &Path) -> Result<(), Box<dyn Error>> {
+/// Rewrites every `.kt` file below `folder`. Returns the checksums that were in them, each as a line `function=value`.
+pub(crate) fn in_folder(folder: &Path) -> Result<String, Box<dyn Error>> {
+    let mut checksums = String::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            in_folder(&path)?;
+            checksums.push_str(&in_folder(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "kt") {
             let source = fs::read_to_string(&path)?;
-            let made = made_internal(&without_unused_natives(&source))
+            let (unchecked, found) = without_checksums(&source);
+            checksums.push_str(&found);
+            let made = made_internal(&without_unused_natives(&registering_late(&unchecked)))
                 .ok_or_else(|| format!("{}: brackets do not match", path.display()))?;
             fs::write(&path, made)?;
         }
     }
-    Ok(())
+    Ok(checksums)
+}
+
+/// The same source, with each callback interface registered when the first object of its kind goes to Rust, and not all of them at the start: an app
+/// uses some, and JNA makes a structure and a native function for every method of each.
+fn registering_late(source: &str) -> String {
+    const REGISTER: &str = ".register(this)";
+    const INTERFACE: &str = "uniffiCallbackInterface";
+    let interface_of = |line: &str| -> Option<String> {
+        let name = line
+            .trim()
+            .strip_prefix(INTERFACE)?
+            .strip_suffix(REGISTER)?;
+        Some(name.to_owned())
+    };
+    let interfaces: Vec<String> = source.lines().filter_map(interface_of).collect();
+    let mut result = String::with_capacity(source.len() + 1024);
+    for line in source.split_inclusive('\n') {
+        if interface_of(line).is_some() {
+            continue;
+        }
+        let late = line
+            .trim()
+            .strip_prefix("internal val handleMap = UniffiHandleMap<")
+            .and_then(|rest| rest.strip_suffix(">()"))
+            .filter(|name| interfaces.iter().any(|interface| interface == name));
+        match late {
+            Some(name) => {
+                result.push_str(line.trim_end());
+                result.push_str(&format!(
+                    ".also {{ {INTERFACE}{name}.register(UniffiLib) }}\n"
+                ));
+            }
+            None => result.push_str(line),
+        }
+    }
+    result
+}
+
+/// The same source without the function that compares checksums, and its call; and what it would have compared.
+fn without_checksums(source: &str) -> (String, String) {
+    const FUNCTION: &str = "uniffiCheckApiChecksums(";
+    let (mut result, mut checksums) = (String::with_capacity(source.len()), String::new());
+    let mut inside = false;
+    for line in source.split_inclusive('\n') {
+        let declares = line.contains(&format!("fun {FUNCTION}"));
+        inside |= declares;
+        if inside {
+            checksums.extend(checksum(line));
+            inside = line.trim_end() != "}";
+        } else if !line.contains(FUNCTION) {
+            result.push_str(line);
+        }
+    }
+    (result, checksums)
+}
+
+/// Of `if ((lib.uniffi_…() and 0xFFFF) != 4711) {` the function and the number.
+fn checksum(line: &str) -> Option<String> {
+    let (function, rest) = line
+        .trim_start()
+        .strip_prefix("if ((lib.")?
+        .split_once('(')?;
+    let (_, rest) = rest.split_once("!= ")?;
+    let (value, _) = rest.split_once(')')?;
+    Some(format!("{function}={value}\n"))
 }
 
 /// The same source without the `external fun`s whose name stands nowhere else: futures of types that no function returns.
@@ -192,6 +262,25 @@ mod tests {
         assert_eq!(
             without_unused_natives(source),
             "object Lib {\n    external fun poll_u16(`handle`: Long,\n    ): Unit\n    external fun last(\n    ): Short\n}\nval a = Lib.poll_u16(1) + Lib.last()\n"
+        );
+    }
+
+    #[test]
+    fn a_callback_interface_is_registered_with_the_first_object_that_goes_to_rust() {
+        let source = "object UniffiLib {\n    init {\n        Native.register(UniffiLib::class.java)\n        uniffiCallbackInterfaceVault.register(this)\n        \n    }\n}\nobject FfiConverterTypeVault {\n    internal val handleMap = UniffiHandleMap<Vault>()\n}\nobject FfiConverterTypeOther {\n    internal val handleMap = UniffiHandleMap<Other>()\n}\n";
+        let late = "object UniffiLib {\n    init {\n        Native.register(UniffiLib::class.java)\n        \n    }\n}\nobject FfiConverterTypeVault {\n    internal val handleMap = UniffiHandleMap<Vault>().also { uniffiCallbackInterfaceVault.register(UniffiLib) }\n}\nobject FfiConverterTypeOther {\n    internal val handleMap = UniffiHandleMap<Other>()\n}\n";
+        assert_eq!(registering_late(source), late);
+        assert_eq!(registering_late(late), late);
+    }
+
+    #[test]
+    fn checksums_leave_the_start_and_are_kept_for_the_test() {
+        let source = "object Check {\n    init {\n        register(this)\n        uniffiCheckApiChecksums(this)\n    }\n}\n@Suppress(\"UNUSED_PARAMETER\")\nprivate fun uniffiCheckApiChecksums(lib: Check) {\n    if ((lib.sum_a() and 0xFFFF) != 4711) {\n        throw RuntimeException(\"mismatch\")\n    }\n    if ((lib.sum_b() and 0xFFFF) != 8) {\n        throw RuntimeException(\"mismatch\")\n    }\n}\nval after = 1\n";
+        let (left, checksums) = without_checksums(source);
+        assert_eq!(checksums, "sum_a=4711\nsum_b=8\n");
+        assert_eq!(
+            left,
+            "object Check {\n    init {\n        register(this)\n    }\n}\n@Suppress(\"UNUSED_PARAMETER\")\nval after = 1\n"
         );
     }
 

@@ -75,7 +75,9 @@ fn generate(options: &Generate) -> Result<(), Box<dyn Error>> {
             .clone()
             .unwrap_or_else(|| bindings.join("kotlin/target/generated-sources/uniffi"));
         run(bindings, options, TargetLanguage::Kotlin, &place)?;
-        internal::in_folder(&place)?;
+        let checksums = internal::in_folder(&place)?;
+        // For `ChecksumTest` of the Kotlin suite.
+        fs::write(place.join("api-checksums.txt"), checksums)?;
     }
     if wanted(Language::Swift) {
         let sources = bindings.join("swift/Sources");

@@ -266,3 +266,69 @@ pub(crate) fn account_reply(body: &[u8]) -> Option<AccountSummary> {
 pub(crate) fn sessions_reply(body: &[u8]) -> Option<Vec<SessionSummary>> {
     json::member(&mut json::tree(body)?, "sessions")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_reply_prints_neither_its_handle_nor_what_opens_the_face_service_nor_a_token() {
+        let face = br#"{"login":"lg_hidden1","step_id":"st","next":{"step":"face","attempts_left":3,
+            "request":{"face_session":"hidden2","url":"https://face.example/hidden3","nonce":"hidden4"}}}"#;
+        let done = br#"{"next":{"step":"done"},"account":{"user_id":"hidden5","identification":"signed"},"session":{"session_id":"hidden6",
+            "access_token":"hidden7","token_type":"DPoP","expires_in":300,"refresh_token":"hidden8","refresh_expires_in":9}}"#;
+        for body in [&face[..], &done[..]] {
+            let reply = login_reply(body).unwrap();
+            let printed = format!("{reply:?} {reply:#?}");
+            assert!(!printed.contains("hidden"), "{printed}");
+        }
+        let handle = LoginHandle("lg_hidden".to_owned());
+        assert_eq!(format!("{handle:?}"), "lg_[redacted]");
+    }
+
+    #[test]
+    fn what_a_step_needs_must_be_there_and_of_its_type() {
+        let step = |members: &str| {
+            let body = format!(
+                r#"{{"login":"lg_1","step_id":"st","next":{{"step":"sms_code",{members}}}}}"#
+            );
+            login_reply(body.as_bytes())
+        };
+        let good = r#""sent_to":"138****0000","digits":6,"expires_in":600,"resend_after":60,"attempts_left":5"#;
+        assert!(matches!(step(good), Some(LoginReply::Next(_))));
+        assert!(step(&format!(r#"{good},"of_tomorrow":[1]"#)).is_some());
+        for (there, wrong) in [
+            (r#""digits":6,"#, ""),
+            (r#""digits":6"#, r#""digits":"6""#),
+            (r#""digits":6"#, r#""digits":-6"#),
+            (r#""digits":6"#, r#""digits":4294967296"#),
+            (r#""sent_to":"138****0000""#, r#""sent_to":null"#),
+        ] {
+            assert_eq!(step(&good.replace(there, wrong)), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_step_of_tomorrow_is_unknown_whatever_it_holds() {
+        let body =
+            br#"{"login":"lg_1","step_id":"st","next":{"step":"palm","digits":{},"methods":7}}"#;
+        let Some(LoginReply::Next(place)) = login_reply(body) else {
+            panic!("it says where the login stands");
+        };
+        assert_eq!(place.next, NextStep::Unknown);
+    }
+
+    #[test]
+    fn ways_to_prove_that_this_version_does_not_know_are_left_out() {
+        let body = br#"{"login":"lg_1","step_id":"st","next":{"step":"verification","methods":["palm","card"],"attempts_left":5}}"#;
+        let Some(LoginReply::Next(place)) = login_reply(body) else {
+            panic!("it says where the login stands");
+        };
+        let expected = NextStep::Verification {
+            methods: vec![VerificationMethod::Card],
+            attempts_left: 5,
+        };
+        assert_eq!(place.next, expected);
+    }
+}

@@ -1,7 +1,7 @@
 //! What TLS may use here: ring's suites, groups and signatures, as rustls' own provider has them, but for what a client without certificates never needs.
 //!
 //! rustls' own also signs with client keys of every kind (with readers for their files), which no linker can leave out, and knows Ed25519 certificates,
-//! which no public authority issues and no browser takes. Together a sixteenth of the library (benches/README.md, docs/adr/0010).
+//! which no public authority issues and no browser takes. Together a sixteenth of the library (benches/README.md, docs/adr/0004).
 
 use std::sync::Arc;
 

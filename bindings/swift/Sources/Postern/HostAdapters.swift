@@ -92,3 +92,24 @@ final class LogAdapter: FFILog {
         do { try sink.log(LogLevel(level), area: area, message: message) } catch { throw FFICallbackError.Failed }
     }
 }
+
+/// What an app supplies besides its vault, as the generated code takes it.
+struct HostParts {
+    let key: (any FFIDeviceKey)?
+    let http: (any FFITransport)?
+    let trust: (any FFITrustDecision)?
+    let sink: (any LogSink)?
+    let log: (any FFILog)?
+    let level: FFILogLevel
+
+    init(
+        _ deviceKey: (any DeviceKey)?, _ transport: (any Transport)?, _ trust: (any TrustDecision)?, _ sink: (any LogSink)?, _ level: LogLevel
+    ) {
+        key = deviceKey.map(DeviceKeyAdapter.init)
+        http = transport.map(TransportAdapter.init)
+        self.trust = trust.map(TrustAdapter.init)
+        self.sink = sink
+        log = sink.map(LogAdapter.init)
+        self.level = level.ffi
+    }
+}

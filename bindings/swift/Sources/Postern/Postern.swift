@@ -39,17 +39,11 @@ public final class Postern: Sendable, Redacted {
         log: (any LogSink)? = nil,
         logLevel: LogLevel = .info
     ) throws(SetupError) {
-        let config = try config.ffi()
-        try self.init(adapters, log) {
+        let host = HostParts(deviceKey, transport, trust, log, logLevel)
+        try self.init(try config.ffi(), host, adapters) { config, host in
             try FFIPostern(
-                config: config,
-                vault: VaultAdapter(vault),
-                deviceKey: deviceKey.map(DeviceKeyAdapter.init),
-                transport: transport.map(TransportAdapter.init),
-                trust: trust.map(TrustAdapter.init),
-                log: log.map(LogAdapter.init),
-                logLevel: logLevel.ffi
-            )
+                config: config, vault: VaultAdapter(vault), deviceKey: host.key, transport: host.http, trust: host.trust, log: host.log,
+                logLevel: host.level)
         }
     }
 
@@ -64,26 +58,23 @@ public final class Postern: Sendable, Redacted {
         log: (any LogSink)? = nil,
         logLevel: LogLevel = .info
     ) throws(SetupError) {
-        let config = try config.ffi()
-        try self.init(adapters, log) {
+        let host = HostParts(deviceKey, transport, trust, log, logLevel)
+        try self.init(try config.ffi(), host, adapters) { config, host in
             try FFIPostern.withBuiltInVault(
-                config: config,
-                vault: vault.ffi,
-                deviceKey: deviceKey.map(DeviceKeyAdapter.init),
-                transport: transport.map(TransportAdapter.init),
-                trust: trust.map(TrustAdapter.init),
-                log: log.map(LogAdapter.init),
-                logLevel: logLevel.ffi
-            )
+                config: config, vault: vault.ffi, deviceKey: host.key, transport: host.http, trust: host.trust, log: host.log,
+                logLevel: host.level)
         }
     }
 
-    private init(_ adapters: [any ProviderAdapter], _ log: (any LogSink)?, _ make: () throws -> FFIPostern) throws(SetupError) {
-        let sink = Locked(log)
+    private init(
+        _ config: FFIConfig, _ host: HostParts, _ adapters: [any ProviderAdapter],
+        _ make: (FFIConfig, HostParts) throws -> FFIPostern
+    ) throws(SetupError) {
+        let sink = Locked(host.sink)
         self.log = sink
         inside = Locked(Inside(desk: AdapterDesk(adapters, warn: Self.warning(to: sink))))
         do {
-            let made = try make()
+            let made = try make(config, host)
             session = Session(try made.session())
             account = Account(try made.account())
             ffi = Lease(made)

@@ -14,6 +14,10 @@ import dev.postern.sdk.ffi.VaultException as FfiVaultException
 // Each adapter catches Throwable: the generated code lets an Error through as success, and hands the stack trace of any other exception to Rust.
 
 internal class VaultAdapter(private val vault: Vault) : FfiVault {
+    init {
+        CallbackThreads.vault.beDaemons()
+    }
+
     override fun load(name: String): ByteArray? = guarded { vault.load(name) }
 
     override fun store(name: String, value: ByteArray): Unit = guarded { vault.store(name, value) }
@@ -35,6 +39,10 @@ internal class VaultAdapter(private val vault: Vault) : FfiVault {
 }
 
 internal class DeviceKeyAdapter(private val key: DeviceKey) : FfiDeviceKey {
+    init {
+        CallbackThreads.deviceKey.beDaemons()
+    }
+
     override fun publicKey(): ByteArray = guarded { key.publicKey() }
 
     override fun sign(message: ByteArray): ByteArray = guarded { key.sign(message) }
@@ -51,16 +59,28 @@ internal class DeviceKeyAdapter(private val key: DeviceKey) : FfiDeviceKey {
 }
 
 internal class TransportAdapter(private val transport: Transport) : FfiTransport {
+    init {
+        CallbackThreads.transport.beDaemons()
+    }
+
     override fun send(exchange: FfiHttpExchange) {
         callback { transport.send(HttpExchange(exchange)) }
     }
 }
 
 internal class TrustAdapter(private val trust: TrustDecision) : FfiTrustDecision {
+    init {
+        CallbackThreads.trust.beDaemons()
+    }
+
     override fun isTrusted(chain: List<ByteArray>, host: String): Boolean = callback { trust.isTrusted(chain, host) }
 }
 
 internal class LogAdapter(private val sink: LogSink) : FfiLog {
+    init {
+        CallbackThreads.log.beDaemons()
+    }
+
     override fun log(level: FfiLogLevel, area: String, message: String) {
         callback { sink.log(level.toPublic(), area, message) }
     }
@@ -75,6 +95,15 @@ internal class Warnings(private val sink: LogSink?) {
             // There is nobody left to tell.
         }
     }
+}
+
+/** What an app supplies besides its vault, as the generated code takes it. */
+internal class HostParts(deviceKey: DeviceKey?, transport: Transport?, trust: TrustDecision?, val sink: LogSink?, logLevel: LogLevel) {
+    val key: FfiDeviceKey? = deviceKey?.let { DeviceKeyAdapter(it) }
+    val http: FfiTransport? = transport?.let { TransportAdapter(it) }
+    val trust: FfiTrustDecision? = trust?.let { TrustAdapter(it) }
+    val log: FfiLog? = sink?.let { LogAdapter(it) }
+    val level: FfiLogLevel = logLevel.toFfi()
 }
 
 internal inline fun <T> callback(call: () -> T): T = try {

@@ -1,8 +1,8 @@
 package dev.postern.sdk
 
 import dev.postern.sdk.ffi.BuiltInVault as FfiBuiltInVault
-import dev.postern.sdk.ffi.LogLevel as FfiLogLevel
 import dev.postern.sdk.ffi.Postern as FfiPostern
+import dev.postern.sdk.ffi.PosternConfig as FfiConfig
 import java.util.concurrent.ExecutorService
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.ThreadPoolExecutor
@@ -112,16 +112,8 @@ public class Postern private constructor(
             callbackDispatcher: CoroutineDispatcher? = null,
             log: LogSink? = null,
             logLevel: LogLevel = LogLevel.INFO,
-        ): Postern = put(adapters, callbackDispatcher, log) {
-            FfiPostern(
-                config.toFfi(),
-                VaultAdapter(vault),
-                deviceKey?.let { DeviceKeyAdapter(it) },
-                transport?.let { TransportAdapter(it) },
-                trust?.let { TrustAdapter(it) },
-                log?.let { LogAdapter(it) },
-                logLevel.toFfi(),
-            )
+        ): Postern = put(config, adapters, callbackDispatcher, { HostParts(deviceKey, transport, trust, log, logLevel) }) { ffi, host ->
+            FfiPostern(ffi, VaultAdapter(vault), host.key, host.http, host.trust, host.log, host.level)
         }
 
         /** The same over a vault that comes with the SDK; for desktops and tests. */
@@ -137,36 +129,30 @@ public class Postern private constructor(
             callbackDispatcher: CoroutineDispatcher? = null,
             log: LogSink? = null,
             logLevel: LogLevel = LogLevel.INFO,
-        ): Postern = put(adapters, callbackDispatcher, log) {
-            val level: FfiLogLevel = logLevel.toFfi()
-            FfiPostern.withBuiltInVault(
-                config.toFfi(),
-                when (vault) {
-                    is BuiltInVault.Keyring -> FfiBuiltInVault.Keyring(vault.service)
-                    is BuiltInVault.EncryptedFile -> FfiBuiltInVault.EncryptedFile(vault.folder)
-                    BuiltInVault.Memory -> FfiBuiltInVault.Memory
-                },
-                deviceKey?.let { DeviceKeyAdapter(it) },
-                transport?.let { TransportAdapter(it) },
-                trust?.let { TrustAdapter(it) },
-                log?.let { LogAdapter(it) },
-                level,
-            )
+        ): Postern = put(config, adapters, callbackDispatcher, { HostParts(deviceKey, transport, trust, log, logLevel) }) { ffi, host ->
+            val chosen = when (vault) {
+                is BuiltInVault.Keyring -> FfiBuiltInVault.Keyring(vault.service)
+                is BuiltInVault.EncryptedFile -> FfiBuiltInVault.EncryptedFile(vault.folder)
+                BuiltInVault.Memory -> FfiBuiltInVault.Memory
+            }
+            FfiPostern.withBuiltInVault(ffi, chosen, host.key, host.http, host.trust, host.log, host.level)
         }
 
         private fun put(
+            config: PosternConfig,
             adapters: List<ProviderAdapter>,
             callbackDispatcher: CoroutineDispatcher?,
-            log: LogSink?,
-            make: () -> FfiPostern,
+            parts: () -> HostParts,
+            make: (FfiConfig, HostParts) -> FfiPostern,
         ): Postern {
-            val ffi = setupCall {
-                CallbackThreads.beDaemons()
-                make()
+            val (ffi, sink) = setupCall {
+                CallbackThreads.futures.beDaemons()
+                val host = parts()
+                make(config.toFfi(), host) to host.sink
             }
             val executor = if (callbackDispatcher == null) daemonExecutor() else null
             val dispatcher = callbackDispatcher ?: checkNotNull(executor).asCoroutineDispatcher()
-            return Postern(ffi, adapters.toList(), executor, dispatcher, Warnings(log))
+            return Postern(ffi, adapters.toList(), executor, dispatcher, Warnings(sink))
         }
 
         /** One thread, made when it is needed and gone when it is not. */

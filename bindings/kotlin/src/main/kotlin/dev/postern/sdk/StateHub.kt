@@ -11,6 +11,10 @@ import kotlinx.coroutines.flow.asStateFlow
  * its native side goes with it.
  */
 internal class StateHub(private val warn: Warnings) : FfiLoginListener {
+    init {
+        CallbackThreads.listener.beDaemons()
+    }
+
     private val lock = Any()
     private val current = MutableStateFlow<LoginState>(LoginState.Resolving)
 

@@ -10,6 +10,6 @@ internal class CallbackThreadsTest {
         val generated = compiled("dev.postern.sdk.ffi")
             .filter { Callback::class.java.isAssignableFrom(it) && !it.isInterface }
             .map { it.name }
-        assertEquals(generated.sorted(), CallbackThreads.all.map { it.javaClass.name }.sorted())
+        assertEquals(generated.sorted(), CallbackThreads.all.flatMap { it.callbacks }.map { it.javaClass.name }.sorted())
     }
 }

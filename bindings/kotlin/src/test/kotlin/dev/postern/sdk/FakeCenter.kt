@@ -170,7 +170,7 @@ internal class KeptLog : LogSink {
 /** The library's hooks for tests. JNA looks at the kind of a callback's thread when the callback is made, so it must be told before any call. */
 internal object Hooks {
     init {
-        CallbackThreads.beDaemons()
+        for (kind in CallbackThreads.all) kind.beDaemons()
     }
 
     fun livingPosterns(): Long = testingLivingPosterns()

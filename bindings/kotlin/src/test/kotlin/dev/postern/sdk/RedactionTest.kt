@@ -22,6 +22,7 @@ internal class RedactionTest {
     /** Kotlin's internal classes are public to the JVM. */
     private fun isInternal(type: Class<*>): Boolean = type.simpleName in setOf(
         "StateHub", "CallbackThreads", "AdapterDesk", "VaultAdapter", "DeviceKeyAdapter", "TransportAdapter", "TrustAdapter", "LogAdapter", "Warnings",
+        "HostParts", "Kind",
     ) || type.simpleName.endsWith("Kt") || type.simpleName == "Companion" || type.simpleName == "DefaultImpls"
 
     @Test
