@@ -294,6 +294,8 @@ fn assemble(
         catalogue,
         time_limit: config.request_limit,
         trusted_proxies: config.trusted_proxies,
+        region_header: config.region_header.clone(),
+        retention: config.retention,
         keys,
         running: Running::default(),
         outbox,

@@ -55,6 +55,10 @@ pub enum Purpose {
     AuditChain,
     /// Cursors of the outbox, and names of business lines' requests.
     Outbox,
+    /// A device's share of a staged release (L12).
+    Rollout,
+    /// Names of devices and attempts in events (L11).
+    Funnel,
 }
 
 const PURPOSES: &[(Purpose, &str)] = &[
@@ -79,6 +83,8 @@ const PURPOSES: &[(Purpose, &str)] = &[
     (Purpose::AdminTotp, "admin-totp"),
     (Purpose::AuditChain, "audit-chain"),
     (Purpose::Outbox, "outbox"),
+    (Purpose::Rollout, "rollout"),
+    (Purpose::Funnel, "funnel"),
 ];
 
 /// A sealed value did not open: it was made by another key, for another place, or was changed.

@@ -147,6 +147,8 @@ pub struct Parts {
     pub step_id: Option<String>,
     /// The present step's description (contract section 7).
     pub next: Option<Value>,
+    /// With `not_offered_here`: the providers that are.
+    pub offered: Option<Vec<String>>,
     cause: Option<Cause>,
 }
 
@@ -183,6 +185,7 @@ impl Problem {
             operation: None,
             step_id: None,
             next: None,
+            offered: None,
             cause: None,
         }))
     }
@@ -255,6 +258,13 @@ impl Problem {
         self
     }
 
+    /// With the providers that are offered instead.
+    #[must_use]
+    pub fn offered(mut self, providers: Vec<String>) -> Self {
+        self.offered = Some(providers);
+        self
+    }
+
     /// With what is logged and never sent.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -299,6 +309,7 @@ impl Problem {
         put("operation", self.operation.as_deref().map(Value::from));
         put("step_id", self.step_id.as_deref().map(Value::from));
         put("next", self.next.clone());
+        put("offered", self.offered.clone().map(Value::from));
         Value::Object(body).to_string().into_bytes()
     }
 }

@@ -21,9 +21,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use postern_server_security::public_url::PublicUrl;
 use url::Url;
 
+use crate::funnel::Retention;
 use crate::login::wire::{PasswordRules, Text};
 use crate::outbox::OutboxSettings;
 use crate::ports::tencent::{TencentAccount, TencentSmsSettings};
@@ -68,6 +70,10 @@ pub struct Config {
     pub trusted_proxies: usize,
     /// The admin API.
     pub admin: AdminSettings,
+    /// The header in which the bank's own edge says where a person is (L12).
+    pub region_header: Option<HeaderName>,
+    /// How long events are kept (L11).
+    pub retention: Retention,
     /// How long a request may take.
     pub request_limit: Duration,
     /// How long stopping waits for requests under way.

@@ -17,6 +17,13 @@ pub(super) fn check(config: &Config, report: &Report) {
             "Write the https address that the apps use.",
         );
     }
+    if config.region_header.is_some() && config.trusted_proxies == 0 {
+        report.fault(
+            "server.region_header",
+            "is believed though no proxy of the bank's stands before us",
+            "Write server.trusted_proxies, and let the edge set the header itself on every request.",
+        );
+    }
     if !config.admin.second_factor {
         report.fault(
             "admin.second_factor",

@@ -15,6 +15,7 @@ use super::{
     Config, DatabaseSettings, KeySettings, Limits, LogFormat, Mode, Overrides, Party,
     development as dev,
 };
+use crate::funnel::Retention;
 use crate::login::wire::PasswordRules;
 use crate::secret::SecretText;
 use crate::sessions::Lifetimes;
@@ -60,10 +61,19 @@ pub(super) fn read(
     let listen = listen(&mut server, overrides);
     let public_url = public_url(&mut server, overrides, development);
     let trusted_proxies = usize::try_from(server.number("trusted_proxies", 0, 0..=8)).unwrap_or(0);
+    let region_header = server.parsed("region_header", "x-region", |text| text.parse().ok());
     let request_limit = Duration::from_secs(server.number("request_seconds", 25, 1..=28));
     let stop_limit = Duration::from_secs(server.number("stop_seconds", 20, 1..=600));
     server.end();
     let admin = super::read_admin::admin(root.section("admin"), mode, listen);
+
+    let mut events = root.section("events");
+    let days = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let retention = Retention {
+        events: days(events.number("keep_days", 90, 7..=3660)),
+        activity: days(events.number("keep_activity_days", 400, 31..=3660)),
+    };
+    events.end();
 
     let mut log = root.section("log");
     let log_format = log
@@ -118,6 +128,8 @@ pub(super) fn read(
         public_url,
         trusted_proxies,
         admin,
+        region_header,
+        retention,
         request_limit,
         stop_limit,
         log_format,

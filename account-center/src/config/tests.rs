@@ -511,6 +511,8 @@ fn what_the_example_says_is_the_default_is_the_default() {
         "filter",
         "format",
         "second_factor",
+        "keep_days",
+        "keep_activity_days",
     ]
     .iter()
     .fold(uncommented, |text, key| {

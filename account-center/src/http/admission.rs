@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use postern_server_security::dpop::{DpopError, DpopVerifier, Proof, VerifiedProof};
 
 use super::Call;
+use super::address::region_of;
 use super::reply::Reply;
 use super::state::AppState;
 use crate::context::Timestamp;
@@ -112,6 +113,7 @@ async fn begin(
                 request_id,
                 device_key: proof.device_key,
                 address,
+                region: region_of(state, &parts.headers),
                 path,
                 ticket,
             },

@@ -37,6 +37,8 @@ pub struct Call {
     pub device_key: Thumbprint,
     /// Where the request came from.
     pub address: IpAddr,
+    /// Where the person is, by what the bank's own edge says (L12).
+    pub region: Option<String>,
     /// The path, as in the associated data of sealed fields (contract section 4).
     pub path: Cow<'static, str>,
     /// The entry in the ledger of replies: `call.ticket.finish(tx, &reply)` in the transaction that makes the reply true.

@@ -39,6 +39,8 @@ pub(super) struct ProblemBody {
     /// The present step, described as in a reply.
     #[schema(value_type = Option<Object>)]
     next: Option<serde_json::Value>,
+    /// With `not_offered_here`: the providers that are offered.
+    offered: Option<Vec<String>>,
 }
 
 /// The proof.
@@ -163,6 +165,15 @@ impl Modify for AccessToken {
         routes::openapi_document,
         routes::healthz,
         routes::readyz,
+        routes::events,
+        routes::rollout_rules,
+        routes::put_rollout_rule,
+        routes::trial_groups,
+        routes::trial_group,
+        routes::put_trial_group,
+        routes::funnel_counts,
+        routes::active_users,
+        routes::new_customers,
         routes::sign_in,
         routes::set_up,
         routes::change_password,

@@ -52,6 +52,7 @@ pub struct Catalogue {
     issuer: Arc<str>,
     apps: Arc<Vec<(String, Vec<ProviderOption>)>>,
     pages: Arc<RwLock<HashMap<String, Page>>>,
+    key_list: Arc<RwLock<String>>,
 }
 
 impl Catalogue {
@@ -65,6 +66,7 @@ impl Catalogue {
             issuer: issuer.into(),
             apps: Arc::new(apps),
             pages: Arc::default(),
+            key_list: Arc::default(),
         };
         catalogue.replace_key_list(key_list)?;
         Ok(catalogue)
@@ -74,24 +76,73 @@ impl Catalogue {
     pub fn replace_key_list(&self, key_list: &str) -> Result<(), Problem> {
         let mut pages = HashMap::new();
         for (app_id, providers) in self.apps.iter() {
-            let options = LoginOptions {
-                app_id: app_id.clone(),
-                issuer: self.issuer.to_string(),
-                providers: providers.clone(),
-                key_list: key_list.to_owned(),
-            };
-            let body = serde_json::to_vec(&options).map_err(Problem::internal)?;
-            let tag = postern_server_security::base64url::encode(digest(&SHA256, &body));
-            pages.insert(
-                app_id.clone(),
-                Page {
-                    etag: format!("\"{}\"", &tag[..22]),
-                    body: body.into(),
-                },
-            );
+            let page = self.page_with(app_id, providers.clone(), key_list)?;
+            pages.insert(app_id.clone(), page);
         }
+        key_list.clone_into(
+            &mut self
+                .key_list
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         *self.pages.write().unwrap_or_else(PoisonError::into_inner) = pages;
         Ok(())
+    }
+
+    fn page_with(
+        &self,
+        app_id: &str,
+        providers: Vec<ProviderOption>,
+        key_list: &str,
+    ) -> Result<Page, Problem> {
+        let options = LoginOptions {
+            app_id: app_id.to_owned(),
+            issuer: self.issuer.to_string(),
+            providers,
+            key_list: key_list.to_owned(),
+        };
+        let body = serde_json::to_vec(&options).map_err(Problem::internal)?;
+        let tag = postern_server_security::base64url::encode(digest(&SHA256, &body));
+        Ok(Page {
+            etag: format!("\"{}\"", &tag[..22]),
+            body: body.into(),
+        })
+    }
+
+    /// The providers of an app, in the order of the buttons; `None` where there is no such app.
+    pub fn providers(&self, app_id: &str) -> Option<Vec<&str>> {
+        let (_, providers) = self.apps.iter().find(|(known, _)| known == app_id)?;
+        Some(providers.iter().map(|one| one.provider.as_str()).collect())
+    }
+
+    /// All apps and their providers.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.apps.iter().flat_map(|(app_id, providers)| {
+            providers
+                .iter()
+                .map(move |one| (app_id.as_str(), one.provider.as_str()))
+        })
+    }
+
+    /// What this app is answered where only some of its providers are offered (L12).
+    pub fn narrowed(&self, app_id: &str, offered: &[String]) -> Result<Option<Page>, Problem> {
+        let Some((_, providers)) = self.apps.iter().find(|(known, _)| known == app_id) else {
+            return Ok(None);
+        };
+        let shown: Vec<ProviderOption> = providers
+            .iter()
+            .filter(|one| offered.contains(&one.provider))
+            .cloned()
+            .collect();
+        if shown.len() == providers.len() {
+            return Ok(self.page(app_id));
+        }
+        let key_list = self
+            .key_list
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        self.page_with(app_id, shown, &key_list).map(Some)
     }
 
     /// What this app is answered.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::listener::{Guarded, Peer, SILENCE};
 use super::{AppState, admin_router, router};
+use crate::funnel;
 use crate::store::{StoreError, housekeeping};
 
 /// How often expired rows are deleted.
@@ -105,6 +106,9 @@ async fn keep_house(state: AppState, stopped: watch::Receiver<bool>) {
             _ = ticks.tick() => {}
         }
         let now = state.context.now();
+        if let Err(error) = funnel::sweep(&state.store, now, state.retention).await {
+            tracing::warn!(%error, "the day's events could not be counted; tried again in a minute");
+        }
         let swept = async {
             let rows = housekeeping::sweep(&state.store, now).await?;
             Ok::<_, StoreError>(rows + state.outbox.sweep(now).await?)

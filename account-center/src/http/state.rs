@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use postern_server_security::dpop::DpopVerifier;
 
 use super::options::Catalogue;
@@ -10,6 +11,7 @@ use super::work::Running;
 use crate::account::Accounts;
 use crate::admin::Admins;
 use crate::context::Context;
+use crate::funnel::Retention;
 use crate::idempotency::Ledger;
 use crate::keys::Keys;
 use crate::login::Engine;
@@ -49,6 +51,10 @@ pub struct Shared {
     pub time_limit: Duration,
     /// Proxies of ours before us, whose `X-Forwarded-For` is believed.
     pub trusted_proxies: usize,
+    /// The header in which the bank's own edge says where a person is.
+    pub region_header: Option<HeaderName>,
+    /// How long events are kept.
+    pub retention: Retention,
     /// Admitted work under way.
     pub running: Running,
     /// What business lines are told.

@@ -127,6 +127,7 @@ async fn admitted(state: &AppState) -> Admitted {
         request_id: "r".to_owned(),
         device_key: Thumbprint::parse(&"A".repeat(43)).unwrap(),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        region: None,
         path: PATH.into(),
         ticket,
     };

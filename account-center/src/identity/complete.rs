@@ -29,6 +29,10 @@ pub struct Completed {
     pub signed: bool,
     /// A binding was made.
     pub bound: bool,
+    /// The account is new.
+    pub created: bool,
+    /// The account has a customer reference that it did not have before.
+    pub became_signed: bool,
 }
 
 /// Writes a completion. Constraints have the last word: a unique violation undoes the transaction, which is run again and decides anew (W7).
@@ -51,16 +55,20 @@ pub async fn complete(
                 user_id: user_id.0.clone(),
                 signed: *signed,
                 bound: false,
+                created: false,
+                became_signed: false,
             }
         }
         Completion::Join { user_id, customer } => {
-            writer
+            let became_signed = writer
                 .join(tx, &user_id.0, customer.as_ref(), joining)
                 .await?;
             Completed {
                 user_id: user_id.0.clone(),
                 signed: customer.is_some(),
                 bound: true,
+                created: false,
+                became_signed,
             }
         }
         Completion::Create { customer } => {
@@ -69,6 +77,8 @@ pub async fn complete(
                 user_id,
                 signed: customer.is_some(),
                 bound: true,
+                created: true,
+                became_signed: customer.is_some(),
             }
         }
     };
@@ -119,10 +129,12 @@ impl Writer<'_> {
         user_id: &str,
         customer: Option<&CustomerRef>,
         joining: Joining<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let mut became_signed = false;
         if let Some(customer) = customer
             && accounts::set_customer(tx, user_id, &customer.0).await?
         {
+            became_signed = true;
             self.changes
                 .announce(tx, user_id, "account.signed", json!({}))
                 .await?;
@@ -138,7 +150,8 @@ impl Writer<'_> {
                 .announce(tx, user_id, "phone.changed", json!({}))
                 .await?;
         }
-        self.changes.bind(tx, self.identity, user_id).await
+        self.changes.bind(tx, self.identity, user_id).await?;
+        Ok(became_signed)
     }
 
     async fn create(

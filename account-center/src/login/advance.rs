@@ -10,6 +10,7 @@ use super::decision::{Completion, Next, Progress, Refusal, Resolved, decide};
 use super::engine::{Engine, Present};
 use super::state::{FacePurpose, LoginState, ProofAsked, Stage};
 use super::wire::{LoginReply, Step};
+use crate::funnel;
 use crate::guests::{At, Guests};
 use crate::http::Call;
 use crate::http::reply::Reply;
@@ -17,6 +18,7 @@ use crate::identity::{self, Joining, KnownIdentity};
 use crate::phone_number::PhoneNumber;
 use crate::ports::FaceSession;
 use crate::problem::{Code, Problem};
+use crate::rollout::ClientFacts;
 use crate::secret::SecretText;
 use crate::sessions::NewSession;
 use crate::store::logins::{self, LoginRow};
@@ -51,6 +53,8 @@ pub(super) enum Position {
         kept: String,
         /// The prepared request that it belongs to.
         request: Option<String>,
+        /// What the client says of itself.
+        client: Arc<ClientFacts>,
         /// The credential is marked as used already, by the login that was kept.
         spent: bool,
         /// The guest of the device key is brought in at the end (W6).
@@ -221,6 +225,7 @@ impl Work {
                 request,
                 spent,
                 bring_guest,
+                client,
             } => {
                 if let Some(request) = request
                     && !provider_requests::spend(tx, request).await?
@@ -233,7 +238,7 @@ impl Work {
                     self.spend(tx, credential, *memory).await?;
                 }
                 let kept = spent.then_some(kept.as_str());
-                self.start(tx, app_id, kept, *bring_guest).await?
+                self.start(tx, app_id, kept, *bring_guest, client).await?
             }
             Position::At { present, bucket } => {
                 let held = self.engine.hold(tx, present).await?;
@@ -320,6 +325,7 @@ impl Work {
         app_id: &str,
         kept: Option<&str>,
         bring_guest: bool,
+        client: &Arc<ClientFacts>,
     ) -> Result<Present, Problem> {
         let parts = &self.engine.parts;
         let now = parts.context.now();
@@ -345,6 +351,16 @@ impl Work {
             created_at: now,
             expires_at: self.engine.row_expires_at(now),
         };
+        funnel::begin(
+            tx,
+            &parts.keys,
+            &row.login_hash,
+            &row.device_key,
+            self.call.region.as_deref(),
+            client,
+            now,
+        )
+        .await?;
         self.engine.record(tx, &row, &state, "identified").await?;
         Ok(Present {
             handle: Arc::clone(&self.handle),
@@ -409,6 +425,15 @@ impl Work {
                 "an account that was just written is not there",
             ))?;
         self.engine.gone(tx, held).await?;
+        // New customers (L11): an account that is new, and one that became a customer's.
+        for (happened, kind) in [
+            (done.created, "account_created"),
+            (done.became_signed, "account_signed"),
+        ] {
+            if happened {
+                self.engine.record(tx, &held.row, &held.state, kind).await?;
+            }
+        }
         if done.bound {
             self.engine
                 .record(tx, &held.row, &held.state, "bound")

@@ -14,6 +14,7 @@ use crate::identity::{self, KnownIdentity, Resolved};
 use crate::keys::Purpose;
 use crate::problem::{Code, Problem};
 use crate::providers::{Credential, ExchangeError, Offer, ProviderIdentity};
+use crate::rollout::{self, ClientFacts, Visitor};
 use crate::secret::SecretText;
 use crate::store::logins::{self, LoginRow};
 use crate::store::{StoreError, limits, provider_requests};
@@ -25,12 +26,17 @@ impl Engine {
             app_id,
             start,
             bring_guest,
+            client,
         } = request;
+        let client = Arc::new(client);
         if !self.parts.registry.knows(&app_id) {
             return Err(Problem::new(Code::AppUnknown).pointer("/app_id"));
         }
         match start {
-            Start::Provider(start) => self.begin_with(call, app_id, start, bring_guest).await,
+            Start::Provider(start) => {
+                self.begin_with(call, app_id, start, bring_guest, client)
+                    .await
+            }
             Start::Silent(start) => self.identify(call, app_id, start, bring_guest).await,
         }
     }
@@ -51,15 +57,60 @@ impl Engine {
         Ok((offer, credential, request))
     }
 
+    /// L12: refuses a provider that is not offered to this client now, also one whose identity is bound already: taken back is taken back at once. It is told which
+    /// others are offered; the bank's own login goes on anyway. Read from the database each time, so that a change counts everywhere with the next request.
+    pub(crate) async fn let_in(
+        &self,
+        call: &Call,
+        app_id: &str,
+        provider: &str,
+        client: &ClientFacts,
+        pointer: &str,
+    ) -> Result<(), Problem> {
+        let visitor = Visitor {
+            app_id: app_id.to_owned(),
+            device_key: Some(call.device_key.as_str().to_owned()),
+            region: call.region.clone(),
+            client: client.clone(),
+        };
+        let asked = Arc::new((
+            visitor,
+            self.parts.registry.providers(app_id),
+            Arc::clone(&self.parts.keys),
+        ));
+        let offered = self
+            .parts
+            .store
+            .read(move |tx| {
+                let asked = Arc::clone(&asked);
+                Box::pin(async move {
+                    let (visitor, providers, keys) = &*asked;
+                    rollout::offered(tx, keys, visitor, providers).await
+                })
+            })
+            .await?;
+        if offered.iter().any(|name| name == provider) {
+            Ok(())
+        } else {
+            Err(Problem::new(Code::NotOfferedHere)
+                .pointer(pointer)
+                .offered(offered))
+        }
+    }
+
     async fn begin_with(
         &self,
         call: &Call,
         app_id: String,
         start: ProviderStart,
         bring_guest: bool,
+        client: Arc<ClientFacts>,
     ) -> Result<Reply, Problem> {
-        let (offer, mut credential, request) =
-            self.offered(&app_id, start, "/start/provider/provider")?;
+        const POINTER: &str = "/start/provider/provider";
+        let (offer, mut credential, request) = self.offered(&app_id, start, POINTER)?;
+        let provider = offer.connector.provider();
+        self.let_in(call, &app_id, provider, &client, POINTER)
+            .await?;
 
         let mut begun = Begun::new(self, call, &app_id, offer, &credential);
         let (identity, spent) = match self.earlier(&begun).await? {
@@ -90,6 +141,7 @@ impl Engine {
             request: begun.request.clone(),
             spent,
             bring_guest,
+            client,
         };
         let result = self
             .advance(

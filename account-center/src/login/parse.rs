@@ -10,6 +10,7 @@ use super::wire::{
 };
 use crate::http::json;
 use crate::problem::Problem;
+use crate::rollout::ClientFacts;
 use crate::secret::SecretText;
 
 /// The body is not of the described form.
@@ -44,6 +45,7 @@ impl LoginRequest {
                 app_id: body.text("app_id")?,
                 start: start(body.object("start")?)?,
                 bring_guest: body.flag("bring_guest")?,
+                client: body.client()?,
             };
             body.end()?;
             Ok(Self::Begin(request))
@@ -254,6 +256,35 @@ impl Object {
                 detail: "must be true or false",
             }),
         }
+    }
+
+    /// What the client says of itself, where it does.
+    fn client(&mut self) -> Result<ClientFacts, Refused> {
+        if !self.has("client") {
+            return Ok(ClientFacts::default());
+        }
+        let mut client = self.object("client")?;
+        let mut short = |name: &str| -> Result<Option<String>, Refused> {
+            if !client.has(name) {
+                return Ok(None);
+            }
+            let text = client.text(name)?;
+            if (1..=36).contains(&text.len()) {
+                Ok(Some(text))
+            } else {
+                Err(Refused {
+                    pointer: client.at(name),
+                    detail: "is empty or too long",
+                })
+            }
+        };
+        let facts = ClientFacts {
+            region: short("region")?,
+            app_version: short("app_version")?,
+            attempt: short("attempt")?,
+        };
+        client.end()?;
+        Ok(facts)
     }
 
     pub(crate) fn secret(&mut self, name: &str) -> Result<SecretText, Refused> {

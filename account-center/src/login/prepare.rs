@@ -11,6 +11,7 @@ use crate::http::reply::Reply;
 use crate::keys::Purpose;
 use crate::problem::{Code, Problem};
 use crate::providers::{Credential, ForPhone};
+use crate::rollout::ClientFacts;
 use crate::secret::SecretText;
 use crate::store::provider_requests::{self, RequestRow};
 
@@ -22,6 +23,9 @@ pub struct ProviderRequest {
     pub app_id: String,
     /// The provider: `alipay`, or the name of an OpenID Connect issuer in the settings.
     pub provider: String,
+    /// What the client says of itself (L12).
+    #[serde(default)]
+    pub client: ClientFacts,
 }
 
 /// What is for the provider's SDK on the phone.
@@ -50,6 +54,14 @@ impl Engine {
             .registry
             .offer(&asked.app_id, &asked.provider)
             .ok_or_else(|| Problem::new(Code::NotOfferedHere).pointer("/provider"))?;
+        self.let_in(
+            call,
+            &asked.app_id,
+            &asked.provider,
+            &asked.client,
+            "/provider",
+        )
+        .await?;
         if !offer.connector.needs_request() {
             return Err(Problem::invalid(
                 "/provider",

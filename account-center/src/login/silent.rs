@@ -18,6 +18,7 @@ use crate::identity::{Changes, KnownIdentity, Owner, Resolved, account_view_as, 
 use crate::keys::Purpose;
 use crate::problem::Problem;
 use crate::providers::ProviderIdentity;
+use crate::rollout::ClientFacts;
 use crate::sessions::NewSession;
 use crate::store::events::{self, FlowEventRow};
 use crate::store::{StoreError, Tx, limits, provider_requests};
@@ -58,6 +59,9 @@ impl Engine {
         pointer: &str,
     ) -> Result<Asked, Problem> {
         let (offer, mut credential, request) = self.offered(app_id, start, pointer)?;
+        let provider = offer.connector.provider();
+        self.let_in(call, app_id, provider, &ClientFacts::default(), pointer)
+            .await?;
         let begun = Begun::new(self, call, app_id, offer, &credential);
         let name = begun.credential.clone();
         let used = self

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::parse::Refused;
 use crate::identity::AccountView;
 use crate::providers::{AnsweredCode, Credential};
+use crate::rollout::ClientFacts;
 use crate::secret::SecretText;
 use crate::sessions::SessionGrant;
 
@@ -34,6 +35,9 @@ pub struct BeginRequest {
     #[serde(default)]
     #[schema(default = false)]
     pub bring_guest: bool,
+    /// What the client says of itself (L11, L12).
+    #[serde(default)]
+    pub client: ClientFacts,
 }
 
 /// Answers the present step.

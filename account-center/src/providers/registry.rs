@@ -70,6 +70,18 @@ impl Registry {
         self.apps.contains_key(app_id)
     }
 
+    /// The providers of an app, by name.
+    pub fn providers(&self, app_id: &str) -> Vec<String> {
+        let mut names: Vec<_> = self
+            .apps
+            .get(app_id)
+            .into_iter()
+            .flat_map(|offers| offers.keys().cloned())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The offer of a provider to an app.
     pub fn offer(&self, app_id: &str, provider: &str) -> Option<&Offer> {
         self.apps.get(app_id)?.get(provider)

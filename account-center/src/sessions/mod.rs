@@ -20,7 +20,7 @@ use crate::context::{Context, Timestamp};
 use crate::keys::{Keys, Purpose};
 use crate::problem::{Code, Problem};
 use crate::store::sessions::{self as rows, Row};
-use crate::store::{Store, Tx};
+use crate::store::{Store, Tx, funnel};
 
 pub use refresh::Refreshed;
 pub use wire::SessionGrant;
@@ -157,6 +157,7 @@ impl Sessions {
             ended_at: None,
         };
         rows::insert(tx, &row).await?;
+        note_active(tx, &row, now).await?;
         self.grant(&row, refresh_token, row.expires_at, now)
     }
 
@@ -267,6 +268,16 @@ impl Sessions {
             .await?;
         Ok(())
     }
+}
+
+/// L11: the holder is active today. Guests are nobody yet.
+async fn note_active(tx: &mut Tx, row: &Row, now: Timestamp) -> Result<(), Problem> {
+    if row.acr == Acr::Guest.as_str() {
+        return Ok(());
+    }
+    let day = funnel::day_of(now);
+    funnel::note_active(tx, day, &row.began_with, &row.app_id, &row.user_id).await?;
+    Ok(())
 }
 
 /// Whole seconds as the security crate counts them.

@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq as _;
 use super::{SessionGrant, Sessions};
 use crate::problem::{Code, Problem};
 use crate::store::sessions::{self as rows, Row};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, funnel};
 
 /// What becomes of a refresh. Both are committed: a refusal may have ended the family.
 #[derive(Debug)]
@@ -54,6 +54,9 @@ impl Sessions {
             .await?
             {
                 return Err(StoreError::Corrupt("a session changed within a transaction").into());
+            }
+            if funnel::day_of(row.last_used_at) != funnel::day_of(now) {
+                super::note_active(tx, &row, now).await?;
             }
             return Ok(Refreshed::Granted(Box::new(
                 self.grant(&row, next, expires_at, now)?,

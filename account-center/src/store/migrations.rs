@@ -49,6 +49,11 @@ const ALL: &[(i64, &str, &str)] = &[
     ),
     (9, "admin", include_str!("../../migrations/0009_admin.sql")),
     (
+        10,
+        "rollout and funnel",
+        include_str!("../../migrations/0010_rollout_and_funnel.sql"),
+    ),
+    (
         7,
         "identity",
         include_str!("../../migrations/0007_identity.sql"),

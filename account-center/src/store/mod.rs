@@ -23,6 +23,7 @@ pub mod admin;
 pub mod bindings;
 pub mod deliveries;
 pub mod events;
+pub mod funnel;
 pub mod guests;
 pub mod housekeeping;
 pub mod imports;
@@ -34,6 +35,7 @@ pub mod outbox;
 pub mod proofs;
 pub mod provider_requests;
 pub mod replies;
+pub mod rollout;
 pub mod sessions;
 
 use std::hash::{BuildHasher as _, Hasher as _};

@@ -4,6 +4,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod desk;
+mod funnel;
+mod rollout;
 
 use common::Server;
 use desk::{Desk, PASSWORD, code_of};

@@ -2,10 +2,12 @@
 
 mod account;
 mod admin;
+mod events;
 mod events_out;
 mod guests;
 mod login;
 mod operation;
+mod rollout;
 mod sessions;
 
 use axum::Router;
@@ -26,10 +28,12 @@ use crate::sessions::Holder;
 // For the OpenAPI document: utoipa looks for what its macro makes beside each handler.
 pub(super) use account::*;
 pub(super) use admin::*;
+pub(super) use events::*;
 pub(super) use events_out::*;
 pub(super) use guests::*;
 pub(super) use login::*;
 pub(super) use operation::*;
+pub(super) use rollout::*;
 pub(super) use sessions::*;
 
 /// Every route, with what is around them.
@@ -38,6 +42,7 @@ pub fn router(state: AppState) -> Router {
         .merge(login::router())
         .merge(sessions::router())
         .merge(account::router())
+        .merge(events::router())
         .merge(guests::router())
         .merge(events_out::router())
         .merge(operation::router())
@@ -56,6 +61,8 @@ pub fn router(state: AppState) -> Router {
 pub fn admin_router(state: AppState) -> Router {
     Router::new()
         .merge(admin::router())
+        .merge(rollout::router())
+        .merge(events::admin_router())
         .fallback(|| async { Problem::new(Code::NotFound).into_response() })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed).into_response()

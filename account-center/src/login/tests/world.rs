@@ -288,6 +288,7 @@ impl World {
                 request_id: "request".into(),
                 device_key: device.clone(),
                 address: *self.address.lock().unwrap(),
+                region: None,
                 path: path.to_owned().into(),
                 ticket,
             }),
