@@ -224,8 +224,8 @@ async fn begin(
     stop: &watch::Receiver<bool>,
 ) -> Result<bool, StoreError> {
     let mut free: Vec<OwnedSemaphorePermit> = Vec::new();
-    while let Ok(lane) = Arc::clone(line.lanes(urgent)).try_acquire_owned() {
-        free.push(lane);
+    while let Ok(permit) = Arc::clone(line.lanes(urgent)).try_acquire_owned() {
+        free.push(permit);
     }
     let limit = i64::try_from(free.len()).unwrap_or(0);
     if limit == 0 {
@@ -242,7 +242,7 @@ async fn begin(
         .await?;
     let any = !claims.is_empty();
     for claim in claims {
-        let Some(lane) = free.pop() else { break };
+        let Some(permit) = free.pop() else { break };
         let stream = Stream {
             line: Arc::clone(line),
             outbox: Arc::clone(outbox),
@@ -252,7 +252,7 @@ async fn begin(
         work.spawn(async move {
             stream.send(claim).await;
             // The lane is free before the worker looks again.
-            drop(lane);
+            drop(permit);
         });
     }
     Ok(any)

@@ -81,7 +81,7 @@ pub struct LineSettings {
     pub concurrency: usize,
 }
 
-/// NATS JetStream.
+/// NATS `JetStream`.
 #[derive(Clone, Debug)]
 pub struct NatsSettings {
     /// `nats://` or `tls://`, several separated by commas.

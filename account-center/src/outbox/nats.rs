@@ -1,4 +1,4 @@
-//! NATS JetStream as a receiver: every event on `postern.events.<kind>`, with its id for JetStream's own deduplication, acknowledged before it counts as taken.
+//! NATS `JetStream` as a receiver: every event on `postern.events.<kind>`, with its id for the broker's own deduplication, acknowledged before it counts as taken.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// All our subjects.
 const SUBJECTS: &str = "postern.events.>";
 
-/// Publishes to one JetStream.
+/// Publishes to one broker.
 pub(super) struct NatsSink {
     settings: NatsSettings,
     context: OnceCell<jetstream::Context>,

@@ -38,12 +38,12 @@ async fn a_dispatcher_that_dies_between_sending_and_marking_is_followed_by_one_t
     // Its leases still hold: nobody sends before they end.
     let next = world.dispatcher(points(&receiver.url)).await;
     world.announce("u2", 2, "account.created", nothing()).await;
-    let received = receiver.has(2).await;
-    assert_eq!(received[1].version(), ("u2".to_owned(), 2));
+    let came = receiver.has(2).await;
+    assert_eq!(came[1].version(), ("u2".to_owned(), 2));
     world.pass(31);
     world.taken("points").await;
-    let received = receiver.received();
-    let of_u1: Vec<_> = received
+    let came = receiver.received();
+    let of_u1: Vec<_> = came
         .iter()
         .filter(|it| it.version().0 == "u1")
         .collect();
@@ -53,7 +53,7 @@ async fn a_dispatcher_that_dies_between_sending_and_marking_is_followed_by_one_t
         (&of_u1[0].id, &of_u1[0].body),
         (&of_u1[1].id, &of_u1[1].body)
     );
-    assert_eq!(first_times(&received)["u1"], [2, 3]);
+    assert_eq!(first_times(&came)["u1"], [2, 3]);
     next.stop(Duration::from_secs(5)).await;
 }
 

@@ -1,4 +1,4 @@
-//! The broker: a nats-server of our own with JetStream (Debian's nats-server).
+//! The broker: a nats-server of our own with `JetStream` (Debian's nats-server).
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;

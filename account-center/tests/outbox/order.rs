@@ -95,8 +95,8 @@ async fn w6_an_account_s_events_come_in_order_however_many_dispatchers_there_are
         futures_util::future::join_all(all).await;
     }
     world.taken("points").await;
-    let received = receiver.received();
-    let order = first_times(&received);
+    let came = receiver.received();
+    let order = first_times(&came);
     assert_eq!(order.len(), usize::try_from(ACCOUNTS).unwrap());
     for (user_id, versions) in order {
         assert_eq!(versions, (2..2 + EVENTS).collect::<Vec<_>>(), "{user_id}");
@@ -111,7 +111,7 @@ async fn w6_an_account_s_events_come_in_order_however_many_dispatchers_there_are
         );
     }
     // Nobody was killed, so nothing came twice: two never lease the same account.
-    assert_eq!(received.len(), usize::try_from(ACCOUNTS * EVENTS).unwrap());
+    assert_eq!(came.len(), usize::try_from(ACCOUNTS * EVENTS).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

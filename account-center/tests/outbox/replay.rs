@@ -386,7 +386,7 @@ async fn read_while_writing(writers: Vec<Vec<u8>>, limits: Vec<u8>) {
             let before = last.insert(user_id, version).unwrap_or(1);
             assert_eq!(version, before + 1, "{event}");
         }
-        cursor = page["cursor"].as_str().unwrap().to_owned();
+        page["cursor"].as_str().unwrap().clone_into(&mut cursor);
         if all_written && page["more"] == false {
             break;
         }

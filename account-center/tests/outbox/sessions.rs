@@ -34,7 +34,7 @@ async fn sessions_of(world: &World, user_id: &'static str, names: &'static [&'st
                         auth_time: now,
                         created_at: now,
                         last_used_at: now,
-                        expires_at: now.plus(Duration::from_secs(3600)),
+                        expires_at: now.plus(Duration::from_hours(1)),
                         ended_at: None,
                     };
                     sessions::insert(tx, &row).await?;

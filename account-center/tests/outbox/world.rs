@@ -186,7 +186,7 @@ pub async fn announce(
 pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     let began = Instant::now();
     while !condition().await {
-        assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
+        assert!(began.elapsed() < Duration::from_mins(1), "never: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -322,7 +322,7 @@ pub fn line(url: &str) -> LineSettings {
 
 pub fn lines(lines: impl IntoIterator<Item = (&'static str, LineSettings)>) -> OutboxSettings {
     OutboxSettings {
-        retention: Duration::from_secs(3600),
+        retention: Duration::from_hours(1),
         private_hosts: BTreeSet::from(["127.0.0.1".to_owned()]),
         lines: lines
             .into_iter()
