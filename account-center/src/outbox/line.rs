@@ -331,15 +331,16 @@ impl Stream {
                 self.note_taken().await;
                 self.settle(claim).await
             }
+            // Counted once it is written down.
             Outcome::Gone => {
+                self.disable(&claim, "it answered 410 Gone").await?;
                 count(&line.gauges.failed);
-                self.disable(&claim, "it answered 410 Gone")
-                    .await
-                    .map(|()| None)
+                Ok(None)
             }
             Outcome::Failed { why, retry_after } => {
+                let next = self.failed(claim, &why, retry_after).await?;
                 count(&line.gauges.failed);
-                self.failed(claim, &why, retry_after).await
+                Ok(next)
             }
         }
     }

@@ -43,10 +43,7 @@ async fn a_dispatcher_that_dies_between_sending_and_marking_is_followed_by_one_t
     world.pass(31);
     world.taken("points").await;
     let came = receiver.received();
-    let of_u1: Vec<_> = came
-        .iter()
-        .filter(|it| it.version().0 == "u1")
-        .collect();
+    let of_u1: Vec<_> = came.iter().filter(|it| it.version().0 == "u1").collect();
     assert_eq!(of_u1.len(), 3);
     // The same message: id and body are those of the first time.
     assert_eq!(
