@@ -30,6 +30,10 @@ pub struct Addresses {
     pub qq: String,
     /// Alipay.
     pub alipay: String,
+    /// An OpenID Connect issuer.
+    pub oidc: String,
+    /// The bank's own channel to its customers.
+    pub notices: String,
     /// The network between the SDK and the account center.
     pub gateway: String,
 }

@@ -191,6 +191,7 @@ fn start_account_center(
         ("POSTERN_WEIBO__BASE_URL", &addresses.weibo),
         ("POSTERN_QQ__BASE_URL", &addresses.qq),
         ("POSTERN_ALIPAY__BASE_URL", &alipay),
+        ("POSTERN_OIDC__BANK_SSO__ISSUER", &addresses.oidc),
         ("POSTERN_SMS__BASE_URL", &addresses.sms),
         ("POSTERN_CORE__BASE_URL", &addresses.core),
         ("POSTERN_FACE__BASE_URL", &addresses.face),

@@ -46,12 +46,12 @@ fn tencent_sms(section: &mut Section<'_>, chosen: bool) -> Option<TencentSmsSett
     let sign_name = needed("sign_name", "the approved signature");
     let login_code = needed("template_login_code", "1000001");
     let mut templates = BTreeMap::new();
-    templates.insert("login_code".to_owned(), login_code?);
     for kind in NoticeKind::ALL {
         if let Some(id) = section.text(&format!("template_{}", kind.name())) {
             templates.insert(kind.name().to_owned(), id);
         }
     }
+    templates.insert("login_code".to_owned(), login_code?);
     Some(TencentSmsSettings {
         account: account?,
         region,
@@ -97,13 +97,14 @@ pub(super) fn face(root: &mut Section<'_>, development: bool) -> (Option<FaceSer
 /// The bank's own channel to its customers; without it notices go as text messages.
 pub(super) fn notices(root: &mut Section<'_>) -> Option<Party> {
     let mut section = root.section("notices");
-    let party = if section.names().is_empty() {
+    let chosen = section.has("base_url") || section.has("api_key") || section.has("api_key_file");
+    let party = if chosen {
+        party_of(&mut section, "notices", None)
+    } else {
         section.text("base_url");
         section.secret("api_key");
         section.number("timeout_milliseconds", 5000, 100..=20_000);
         None
-    } else {
-        party_of(&mut section, "notices", None)
     };
     section.end();
     party

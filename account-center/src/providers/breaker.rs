@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    Connector, Credential, CredentialKind, ExchangeError, Prepared, ProviderApp, ProviderIdentity,
+    Connector, Credential, CredentialKind, ExchangeError, LastingSubject, Prepared, ProviderApp,
+    ProviderIdentity,
 };
 use crate::context::{Context, Timestamp};
 
@@ -172,6 +173,10 @@ impl Connector for Guarded {
         self.inner.credential_kind()
     }
 
+    fn lasting_subject(&self) -> LastingSubject {
+        self.inner.lasting_subject()
+    }
+
     fn credential_memory(&self) -> Duration {
         self.inner.credential_memory()
     }
@@ -257,6 +262,10 @@ mod tests {
 
         fn credential_kind(&self) -> CredentialKind {
             CredentialKind::Bearer
+        }
+
+        fn lasting_subject(&self) -> LastingSubject {
+            LastingSubject::Uid
         }
 
         fn exchange<'a>(

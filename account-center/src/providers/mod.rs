@@ -8,6 +8,8 @@ mod call;
 pub mod oidc;
 mod qq;
 mod registry;
+#[doc(hidden)]
+pub mod untrusted;
 mod wechat;
 mod weibo;
 
@@ -33,6 +35,19 @@ pub enum CredentialKind {
     Bound,
     /// Good for whoever brings it first, so a hash of each accepted one is kept and it serves once (M2).
     Bearer,
+}
+
+/// What names a person for good at a provider (W2): what a binding is kept under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastingSubject {
+    /// The union id, one for all apps of an open-platform or developer account; it may be missing.
+    UnionId,
+    /// The provider's own id of the person, the same in every app.
+    Uid,
+    /// The open id, which names the person within one app only.
+    OpenIdInApp,
+    /// The subject at its issuer.
+    IssuerAndSubject,
 }
 
 /// What an app of the bank is at the provider. Only WeChat has apps of several kinds.
@@ -232,6 +247,8 @@ pub trait Connector: Send + Sync {
     fn provider(&self) -> &str;
     /// What protects its credential.
     fn credential_kind(&self) -> CredentialKind;
+    /// What a binding is kept under (W2).
+    fn lasting_subject(&self) -> LastingSubject;
     /// How long an accepted credential has to be remembered at least, so that it serves once: as long as the provider takes it.
     fn credential_memory(&self) -> Duration {
         Duration::from_hours(24)
@@ -261,3 +278,6 @@ pub trait Connector: Send + Sync {
         credential: &'a Credential,
     ) -> BoxFuture<'a, Result<ProviderIdentity, ExchangeError>>;
 }
+
+#[cfg(test)]
+mod faults;

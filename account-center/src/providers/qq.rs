@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::call::{self, Api, Failure, Method, acceptable, code_of, lost, text, text_or_number};
 use super::{
-    ApiSettings, Connector, Credential, CredentialKind, ExchangeError, Profile, ProviderApp,
-    ProviderIdentity,
+    ApiSettings, Connector, Credential, CredentialKind, ExchangeError, LastingSubject, Profile,
+    ProviderApp, ProviderIdentity,
 };
 use crate::ports::Outbound;
 use crate::ports::outbound::OutboundReply;
@@ -170,6 +170,10 @@ impl Connector for Qq {
         MEMORY
     }
 
+    fn lasting_subject(&self) -> LastingSubject {
+        LastingSubject::UnionId
+    }
+
     fn exchange<'a>(
         &'a self,
         app: &'a ProviderApp,
@@ -184,14 +188,14 @@ fn jsonp(reply: &OutboundReply) -> Result<Value, Failure<i64>> {
     call::object_in(reply, unwrapped(&reply.body))
 }
 
-fn unwrapped(body: &[u8]) -> Option<&[u8]> {
+pub(super) fn unwrapped(body: &[u8]) -> Option<&[u8]> {
     let call = body.trim_ascii().strip_prefix(b"callback")?.trim_ascii();
     let call = call.strip_suffix(b";").unwrap_or(call).trim_ascii_end();
     call.strip_prefix(b"(")?.strip_suffix(b")")
 }
 
 /// The token of `access_token=…&expires_in=…&refresh_token=…`; one that is there twice is none.
-fn form_token(body: &[u8]) -> Option<SecretText> {
+pub(super) fn form_token(body: &[u8]) -> Option<SecretText> {
     let mut token = None;
     for (name, value) in url::form_urlencoded::parse(body.trim_ascii()) {
         if name == "access_token" {

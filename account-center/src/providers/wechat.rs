@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::call::{self, Api, Failure, Method, acceptable, code_of, lost, text};
 use super::{
-    ApiSettings, AppKind, Connector, Credential, CredentialKind, ExchangeError, Profile,
-    ProviderApp, ProviderIdentity,
+    ApiSettings, AppKind, Connector, Credential, CredentialKind, ExchangeError, LastingSubject,
+    Profile, ProviderApp, ProviderIdentity,
 };
 use crate::ports::Outbound;
 use crate::ports::outbound::OutboundReply;
@@ -262,6 +262,10 @@ impl Connector for WeChat {
 
     fn credential_kind(&self) -> CredentialKind {
         CredentialKind::Bearer
+    }
+
+    fn lasting_subject(&self) -> LastingSubject {
+        LastingSubject::UnionId
     }
 
     fn exchange<'a>(

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::call::{self, Api, Failure, Method, acceptable, code_of, lost, text, text_or_number};
 use super::{
-    ApiSettings, Connector, Credential, CredentialKind, ExchangeError, Profile, ProviderApp,
-    ProviderIdentity,
+    ApiSettings, Connector, Credential, CredentialKind, ExchangeError, LastingSubject, Profile,
+    ProviderApp, ProviderIdentity,
 };
 use crate::ports::Outbound;
 use crate::ports::outbound::OutboundReply;
@@ -157,6 +157,10 @@ impl Connector for Weibo {
 
     fn credential_kind(&self) -> CredentialKind {
         CredentialKind::Bearer
+    }
+
+    fn lasting_subject(&self) -> LastingSubject {
+        LastingSubject::Uid
     }
 
     fn exchange<'a>(

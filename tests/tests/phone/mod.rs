@@ -66,6 +66,26 @@ impl Phone {
         }
     }
 
+    /// In another of the bank's apps.
+    pub(crate) fn of_app(world: &World, app_id: &str) -> Self {
+        Self {
+            app_id: app_id.to_owned(),
+            ..Self::of(world)
+        }
+    }
+
+    /// A GET of the simulator's.
+    pub(crate) async fn get(&self, url: &str) -> Value {
+        self.http
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    }
+
     fn jwk(&self) -> Value {
         let point = self.key.public_key().as_ref();
         json!({"kty": "EC", "crv": "P-256", "x": b64(&point[1..33]), "y": b64(&point[33..])})

@@ -13,7 +13,8 @@ use crate::ports::{
     NoticeMessage, PortError, ProofResult, SmsGateway, TicketResult,
 };
 use crate::providers::{
-    Connector, Credential, CredentialKind, ExchangeError, Profile, ProviderApp, ProviderIdentity,
+    Connector, Credential, CredentialKind, ExchangeError, LastingSubject, Profile, ProviderApp,
+    ProviderIdentity,
 };
 use crate::secret::SecretText;
 
@@ -196,6 +197,10 @@ pub(super) struct FakeWeChat(pub(super) Arc<Outside>);
 impl Connector for FakeWeChat {
     fn provider(&self) -> &'static str {
         "wechat"
+    }
+
+    fn lasting_subject(&self) -> LastingSubject {
+        LastingSubject::UnionId
     }
 
     fn credential_kind(&self) -> CredentialKind {

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::call::{self, Api, Failure, acceptable, code_of, lost, text};
 use super::{
-    ApiSettings, Connector, Credential, CredentialKind, ExchangeError, ForPhone, Prepared, Profile,
-    ProviderApp, ProviderIdentity,
+    ApiSettings, Connector, Credential, CredentialKind, ExchangeError, ForPhone, LastingSubject,
+    Prepared, Profile, ProviderApp, ProviderIdentity,
 };
 use crate::context::Context;
 use crate::ports::Outbound;
@@ -286,6 +286,10 @@ impl Connector for Alipay {
         Box::pin(std::future::ready(prepared))
     }
 
+    fn lasting_subject(&self) -> LastingSubject {
+        LastingSubject::OpenIdInApp
+    }
+
     fn exchange<'a>(
         &'a self,
         app: &'a ProviderApp,
@@ -293,6 +297,12 @@ impl Connector for Alipay {
     ) -> BoxFuture<'a, Result<ProviderIdentity, ExchangeError>> {
         Box::pin(self.identify(app, credential))
     }
+}
+
+/// The raw text of a member of an answer, for the fuzzer: only JSON gets there.
+pub(super) fn cut<'a>(body: &'a str, member: &str) -> Option<&'a str> {
+    strict_json::value(body.as_bytes()).ok()?;
+    message::cut(body, member)
 }
 
 fn cannot_sign() -> Failure<Refusal> {

@@ -26,7 +26,7 @@ use self::remembered::Remembered;
 use super::call::{self, Api, Failure, acceptable, lost, text};
 use super::{
     AnsweredCode, ApiSettings, Connector, Credential, CredentialKind, ExchangeError, ForPhone,
-    Prepared, Profile, ProviderApp, ProviderIdentity,
+    LastingSubject, Prepared, Profile, ProviderApp, ProviderIdentity,
 };
 use crate::context::Context;
 use crate::ports::Outbound;
@@ -402,6 +402,10 @@ impl Connector for Oidc {
         })
     }
 
+    fn lasting_subject(&self) -> LastingSubject {
+        LastingSubject::IssuerAndSubject
+    }
+
     fn exchange<'a>(
         &'a self,
         app: &'a ProviderApp,
@@ -448,6 +452,27 @@ fn distrusted(why: Refused) -> ExchangeError {
             ExchangeError::Misconfigured(why.to_string())
         }
     }
+}
+
+/// Reads any bytes as each thing that an issuer publishes or signs: for the fuzzer.
+pub(super) fn read_all(bytes: &[u8]) -> usize {
+    let documents = usize::from(metadata::read(bytes, "https://id.example", false).is_ok());
+    let keys = keys::read_set(bytes).unwrap_or_default();
+    let expected = Expected {
+        issuer: "https://id.example",
+        client_id: "client",
+        nonce: "n",
+        access_token: None,
+        now: crate::context::Timestamp::from_seconds(1_800_000_000),
+    };
+    let tokens = std::str::from_utf8(bytes)
+        .ok()
+        .and_then(|text| id_token::read(text).ok())
+        .map_or(0, |token| {
+            // Nobody can sign for keys that are nobody's.
+            usize::from(token.verify(&keys, &expected).is_ok())
+        });
+    documents + keys.len() + tokens
 }
 
 fn graphic(text: &str, limit: usize) -> bool {
