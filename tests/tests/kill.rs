@@ -10,7 +10,7 @@ mod load;
 mod phone;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use load::Load;
 use postern_tests::World;
@@ -41,11 +41,20 @@ async fn rows(database: &mut AnyConnection, sql: &'static str) -> Vec<String> {
         .collect()
 }
 
-/// Somewhere in this many milliseconds.
-fn moment(longest: u64) -> Duration {
+/// A number below `most`.
+fn chance(most: u64) -> u64 {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).unwrap();
-    Duration::from_millis(u64::from_le_bytes(bytes) % longest)
+    u64::from_le_bytes(bytes) % most
+}
+
+/// A random moment of the work, however fast the machine is: after some answers, and a little later.
+async fn random_moment(load: &Load) {
+    let (start, until) = (Instant::now(), load.answered() + chance(24));
+    while load.answered() < until && start.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(chance(40))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,11 +62,11 @@ async fn a_killed_account_center_loses_nothing_it_acknowledged_and_leaves_nothin
     let kills: u32 =
         std::env::var("POSTERN_KILLS").map_or(50, |kills| kills.parse().expect("a number"));
     let mut world = World::start().await.unwrap();
-    // The gateway's address stays, whatever port the next account center gets. A request that died with its server is in work for 30 s: these people do not wait.
+    // The gateway's address stays, whatever port the next account center gets. These people wait for a restart, but not 30 s for a request that died with its server.
     let gateway = world.env().account_center.clone();
-    let mut load = Load::start(&world, &vec![gateway; 3], Duration::from_millis(500));
+    let mut load = Load::start(&world, &vec![gateway; 3], Duration::from_secs(3));
     for kill in 1..=kills {
-        tokio::time::sleep(moment(600)).await;
+        random_moment(&load).await;
         world.crash_account_center().await.unwrap();
         let acknowledged = load.done();
         let mut database = database(&world).await;

@@ -88,6 +88,16 @@ impl Load {
         self.seen.lock().unwrap().answers.clone()
     }
 
+    /// How many requests were answered with 200.
+    pub(crate) fn answered(&self) -> u64 {
+        let seen = self.seen.lock().unwrap();
+        let good = seen
+            .answers
+            .iter()
+            .filter(|((status, _), _)| *status == 200);
+        good.map(|(_, count)| u64::from(*count)).sum()
+    }
+
     #[track_caller]
     pub(crate) fn assert_nothing_wrong(&self) {
         let wrong = &self.seen.lock().unwrap().wrong;
