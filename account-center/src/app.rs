@@ -11,8 +11,9 @@ use tokio::net::TcpListener;
 
 use crate::account::{AccountPolicy, Accounts};
 use crate::admin::{self, Admins};
+use crate::bank::{BankSessions, KeySource};
 use crate::config::material::{FolderLock, KeyMaterial, MaterialError, take_folder};
-use crate::config::{Config, Mode};
+use crate::config::{BankKeys, Config, Mode};
 use crate::context::Context;
 use crate::hashing::Hashing;
 use crate::http::options::{Catalogue, ProviderOption};
@@ -22,9 +23,10 @@ use crate::http::{AppState, Running, server};
 use crate::idempotency::Ledger;
 use crate::keys::{Keys, Purpose};
 use crate::login::{self, Engine, LoginPolicy};
+use crate::notifications::Notifications;
 use crate::outbox::Outbox;
-use crate::ports::HttpCustomerDirectory;
 use crate::ports::outbound::OutboundError;
+use crate::ports::{HttpCustomerDirectory, Outbound, OutboundSettings};
 use crate::problem::Problem;
 use crate::providers;
 use crate::services;
@@ -271,6 +273,7 @@ fn assemble(
         face: services::face(config, context)?,
         sms: Arc::clone(&sms),
         sealing: material.sealing.clone(),
+        bank: bank(config, context, issuer)?,
         issuer: issuer.to_owned(),
         policy: policy(config),
     });
@@ -279,6 +282,7 @@ fn assemble(
         services::notifier(config, sms)?,
         AccountPolicy::default(),
     );
+    let notifications = notifications(config, context, &store, &keys);
     Ok(AppState::new(Shared {
         context: context.clone(),
         store,
@@ -290,6 +294,7 @@ fn assemble(
             public_url.clone(),
             NonceKey::new(&keys.bytes(Purpose::ProofNonce)),
         ),
+        notifications,
         sessions,
         catalogue,
         time_limit: config.request_limit,
@@ -300,6 +305,53 @@ fn assemble(
         running: Running::default(),
         outbox,
     }))
+}
+
+/// What providers tell by themselves: WeChat's apps with their secrets, Alipay's with the keys that its answers are verified with.
+fn notifications(
+    config: &Config,
+    context: &Context,
+    store: &Store,
+    keys: &Arc<Keys>,
+) -> Notifications {
+    let alipay = config
+        .apps
+        .values()
+        .flat_map(|app| &app.providers)
+        .filter_map(|provider| {
+            let settings = provider.alipay.as_ref()?;
+            Some((provider.app_id.clone(), Arc::clone(&settings.keys)))
+        })
+        .collect();
+    Notifications::new(
+        store.clone(),
+        Arc::clone(keys),
+        context.clone(),
+        config.identity.pushes.clone(),
+        alipay,
+    )
+}
+
+/// The bank's own login, where it is connected.
+fn bank(config: &Config, context: &Context, issuer: &str) -> Result<BankSessions, StartError> {
+    let Some(settings) = &config.identity.bank_session else {
+        return Ok(BankSessions::none());
+    };
+    let source = match &settings.keys {
+        BankKeys::File(path) => KeySource::File(path.clone()),
+        // An address of the bank's own: no forward proxy.
+        BankKeys::Web(url) => KeySource::Web(
+            url.clone(),
+            Outbound::new(&OutboundSettings::default())
+                .map_err(|error| StartError::Other(error.to_string()))?,
+        ),
+    };
+    Ok(BankSessions::new(
+        settings.issuer.clone(),
+        issuer,
+        source,
+        context.clone(),
+    ))
 }
 
 /// What the settings say about logins; the rest is as usual.
@@ -320,6 +372,7 @@ fn policy(config: &Config) -> LoginPolicy {
             daily(limits.sms_per_phone_per_hour.saturating_mul(2)),
         ],
         sms_per_address: vec![hourly(limits.sms_per_address_per_hour)],
+        privacy_notice: config.identity.privacy_notice.clone(),
         password_rules: config.password_rules,
         face_alternative: config.face_alternative.clone(),
         ..LoginPolicy::default()

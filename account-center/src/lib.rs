@@ -5,6 +5,7 @@
 pub mod account;
 pub mod admin;
 pub mod app;
+pub mod bank;
 mod calendar;
 pub mod cli;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod import;
 pub mod keys;
 pub mod login;
 pub mod notices;
+pub mod notifications;
 pub mod outbox;
 pub mod phone_number;
 pub mod ports;

@@ -8,6 +8,7 @@
 //! | [`jws`] [`keys`] [`thumbprint`] | compact JWS with ES256 and nothing else; P-256 keys, JWK, JWK sets, RFC 7638 names |
 //! | [`dpop`] [`nonce`] [`public_url`] | a proof (section 2, RFC 9449), its stateless nonces, the comparison of addresses |
 //! | [`access_token`] | access tokens (section 8, RFC 9068) |
+//! | [`bank_session`] | what the bank's own login says of somebody (contract/identity.md) |
 //! | [`resource`] [`guards`] | what a business line runs before its own code: token and proof together |
 //! | [`sealing`] [`key_list`] | sealed fields (section 4, RFC 9180), and the signed list of the keys to seal to (section 5) |
 //! | [`refresh`] | refresh tokens, derived with a server key |
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access_token;
+pub mod bank_session;
 pub mod base64url;
 pub mod dpop;
 pub mod guards;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{AlipaySettings, AppSettings, ProviderSettings};
 use crate::login::wire::Text;
+use crate::notifications::PushSecrets;
 use crate::providers::AppKind;
 use crate::providers::alipay::{AlipayKeys, Theirs};
 
@@ -39,6 +40,12 @@ pub(super) const FACE_KEY: &str = "simulator-face-key";
 pub(super) const NOTICES_KEY: &str = "simulator-notices-key";
 /// Of the simulator's account at the vendor.
 pub(super) const TENCENT_KEY: &str = "simulator-tencent-secret-key";
+/// The simulated bank's own login: its name, and where its keys are.
+pub(super) const BANK_ISSUER: &str = "https://app.bank.example";
+pub(super) const BANK_KEYS_URL: &str = "http://127.0.0.1:8613/bank-session-keys";
+/// What the simulated WeChat signs and encrypts its events with.
+pub(super) const PUSH_TOKEN: &str = "simulator-push-token";
+pub(super) const PUSH_KEY: &str = "simulatorSIMULATORsimulatorSIMULATORsimulat";
 /// The simulator's Alipay.
 pub(super) const ALIPAY_PUBLIC_KEY: &str =
     include_str!("simulated/alipay-public-SIMULATOR-ONLY.pem");
@@ -70,6 +77,15 @@ fn alipay() -> AlipaySettings {
             .expect("the development keys are good, as a test shows")
             .into(),
     }
+}
+
+/// Every app of the simulated WeChat pushes its events.
+pub(super) fn pushes() -> Vec<PushSecrets> {
+    SIMULATED_APPS
+        .iter()
+        .filter(|(app_id, _)| app_id.starts_with("wx"))
+        .filter_map(|(app_id, _)| PushSecrets::new(app_id, PUSH_TOKEN.into(), &PUSH_KEY.into()))
+        .collect()
 }
 
 /// What a provider's button has where nothing is written.

@@ -9,6 +9,7 @@ mod production;
 mod read;
 mod read_admin;
 mod read_apps;
+mod read_identity;
 mod read_oidc;
 mod read_outbox;
 mod read_services;
@@ -27,6 +28,7 @@ use url::Url;
 
 use crate::funnel::Retention;
 use crate::login::wire::{PasswordRules, Text};
+use crate::notifications::PushSecrets;
 use crate::outbox::OutboxSettings;
 use crate::ports::tencent::{TencentAccount, TencentSmsSettings};
 use crate::providers::AppKind;
@@ -116,6 +118,8 @@ pub struct Config {
     pub oidc: BTreeMap<String, String>,
     /// A forward proxy for requests to the outside.
     pub outbound_proxy: Option<Url>,
+    /// Guests, the bank's own login, providers' notifications.
+    pub identity: IdentitySettings,
     /// The bank's apps, by id.
     pub apps: BTreeMap<String, AppSettings>,
     /// What business lines are told (W6).
@@ -249,6 +253,35 @@ pub struct AlipaySettings {
     pub pid: String,
     /// Its keys.
     pub keys: Arc<AlipayKeys>,
+}
+
+/// Guests, the bank's own login, providers' notifications.
+#[derive(Clone, Debug, Default)]
+pub struct IdentitySettings {
+    /// The privacy notice that guests must have consented to (W6).
+    pub privacy_notice: Option<String>,
+    /// The bank's own login (L1).
+    pub bank_session: Option<BankSessionSettings>,
+    /// Apps at WeChat whose events are pushed to us.
+    pub pushes: Vec<PushSecrets>,
+}
+
+/// The bank's own login.
+#[derive(Clone, Debug)]
+pub struct BankSessionSettings {
+    /// `iss` of its assertions.
+    pub issuer: String,
+    /// Where its public keys are.
+    pub keys: BankKeys,
+}
+
+/// Where the bank's public keys are (a JWK set).
+#[derive(Clone, Debug)]
+pub enum BankKeys {
+    /// In a file.
+    File(PathBuf),
+    /// At an address.
+    Web(Url),
 }
 
 /// What the command line lays over everything.

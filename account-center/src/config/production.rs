@@ -104,6 +104,18 @@ pub(super) fn check(config: &Config, report: &Report) {
             Err(_) => report.fault(&key, "is no address", "Write the issuer's https address."),
         }
     }
+    if config
+        .identity
+        .pushes
+        .iter()
+        .any(|push| push.is_of(dev::PUSH_TOKEN))
+    {
+        report.fault(
+            "notifications",
+            "has the simulator's token, which everybody knows",
+            "Write the token of WeChat's console.",
+        );
+    }
     for (app_id, app) in &config.apps {
         for provider in &app.providers {
             let key = |name: &str| format!("apps.{app_id}.{}.{name}", provider.provider);

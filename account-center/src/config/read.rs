@@ -119,6 +119,7 @@ pub(super) fn read(
 
     let apps = super::read_apps::apps(&mut root, &oidc, development);
     let outbox = super::read_outbox::outbox(&mut root, development);
+    let identity = super::read_identity::identity(&mut root, development);
     root.end();
 
     Some(Config {
@@ -151,6 +152,7 @@ pub(super) fn read(
         alipay_url: alipay_url?,
         oidc,
         outbound_proxy,
+        identity,
         apps,
         outbox,
     })

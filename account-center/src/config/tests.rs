@@ -35,6 +35,11 @@ fn example() -> (tempfile::TempDir, String) {
         ("weibo-secret", "e"),
         ("qq-key", "f"),
         ("sso-secret", "g"),
+        ("wechat-push-token", "g"),
+        (
+            "wechat-push-key",
+            "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
+        ),
         (
             "alipay-app-key",
             include_str!("simulated/alipay-app-SIMULATOR-ONLY.pem"),

@@ -161,6 +161,8 @@ impl Modify for AccessToken {
         routes::bind,
         routes::prove,
         routes::change_phone,
+        routes::confirm_address,
+        routes::take_notification,
         routes::jwks,
         routes::openapi_document,
         routes::healthz,

@@ -15,6 +15,7 @@ use crate::funnel::Retention;
 use crate::idempotency::Ledger;
 use crate::keys::Keys;
 use crate::login::Engine;
+use crate::notifications::Notifications;
 use crate::outbox::Outbox;
 use crate::sessions::Sessions;
 use crate::store::Store;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub ledger: Ledger,
     /// Which proofs are taken.
     pub proofs: DpopVerifier,
+    /// What providers tell by themselves.
+    pub notifications: Notifications,
     /// Sessions and access tokens.
     pub sessions: Sessions,
     /// What login-options answers.

@@ -1,5 +1,6 @@
 //! Rules U and W: from a provider identity to an account. All of it runs inside a transaction of the caller.
 
+mod bank;
 mod changes;
 mod complete;
 mod moved;
@@ -17,6 +18,7 @@ use crate::phone_number::PhoneNumber;
 use crate::providers::{Profile, ProviderIdentity};
 use crate::store::{StoreError, Tx, accounts};
 
+pub use bank::{Entered, Vouched};
 pub use changes::Changes;
 pub use complete::{Completed, Joining, complete};
 pub use reduced::account_view_as;

@@ -449,6 +449,7 @@ impl Work {
             next: Step::Done,
             account: Some(account),
             session: Some(session),
+            binding: None,
         })?;
         self.call.ticket.finish(tx, &reply).await?;
         Ok(reply)

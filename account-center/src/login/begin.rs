@@ -38,6 +38,7 @@ impl Engine {
                     .await
             }
             Start::Silent(start) => self.identify(call, app_id, start, bring_guest).await,
+            Start::BankSession(start) => self.begin_bank(call, app_id, start, bring_guest).await,
         }
     }
 

@@ -8,6 +8,7 @@ use postern_server_security::sealing::SealingKeys;
 use super::policy::LoginPolicy;
 use super::state::{LoginState, ProofAsked, Stage};
 use super::wire::{Answer, AnswerRequest, LoginReply, LoginRequest, Step};
+use crate::bank::BankSessions;
 use crate::context::{Context, Timestamp};
 use crate::hashing::Hashing;
 use crate::http::Call;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub sms: Arc<dyn SmsGateway>,
     /// Keys that fields are sealed to.
     pub sealing: SealingKeys,
+    /// The bank's own login.
+    pub bank: BankSessions,
     /// The public URL: part of what a field is sealed for.
     pub issuer: String,
     /// Times, limits, texts.
@@ -186,6 +189,7 @@ impl Engine {
                         next: Step::Cancelled,
                         account: None,
                         session: None,
+                        binding: None,
                     })?;
                     call.ticket.finish(tx, &reply).await?;
                     Ok(reply)
@@ -296,6 +300,7 @@ impl Engine {
             next: present.state.stage.step(&self.parts.policy, now, ends_at),
             account: None,
             session: None,
+            binding: None,
         })
     }
 

@@ -5,6 +5,7 @@
 //! | `wire` `parse` | what goes over the wire, read strictly |
 //! | `decision` | what comes next: a pure function |
 //! | `state` `policy` | where a login stands between two requests; times, limits, texts |
+//! | `bank` | takes somebody in who logged in at the bank (L1) |
 //! | `begin` `silent` | exchange a provider's credential, with the person's knowledge or without (W4) |
 //! | `engine` | finds the step that an answer is for |
 //! | `advance` | decides and writes, in one transaction |
@@ -12,6 +13,7 @@
 //! | `sms` `verification` `registration` `face` | one step each |
 
 mod advance;
+mod bank;
 mod begin;
 pub mod decision;
 pub(crate) mod engine;

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::wire::{
-    AccessTokenStart, Answer, AnswerRequest, BeginRequest, CardAnswer, CodeStart, FaceAnswer,
-    KnownStart, LoginRequest, NamedStart, Nothing, OidcStart, ProviderStart, QqStart,
+    AccessTokenStart, Answer, AnswerRequest, BankSessionStart, BeginRequest, CardAnswer, CodeStart,
+    FaceAnswer, KnownStart, LoginRequest, NamedStart, Nothing, OidcStart, ProviderStart, QqStart,
     RegistrationAnswer, RequestedStart, SealedField, Start,
 };
 use crate::http::json;
@@ -58,6 +58,20 @@ fn start(mut start: Object) -> Result<Start, Refused> {
         let credential = start.object("silent")?;
         start.end()?;
         return Ok(Start::Silent(credential_of(credential)?));
+    }
+    if start.has("bank_session") {
+        let mut bank = start.object("bank_session")?;
+        start.end()?;
+        let assertion = bank.secret("assertion")?;
+        let provider = match bank.has("provider") {
+            true => Some(credential_of(bank.object("provider")?)?),
+            false => None,
+        };
+        bank.end()?;
+        return Ok(Start::BankSession(BankSessionStart {
+            assertion,
+            provider,
+        }));
     }
     let credential = start.object("provider")?;
     start.end()?;

@@ -229,5 +229,6 @@ pub(super) fn step(next: Step) -> LoginReply {
         next,
         account: None,
         session: None,
+        binding: None,
     }
 }

@@ -70,6 +70,28 @@ pub enum Start {
     Provider(ProviderStart),
     /// A credential that was had without asking the person (W4, M3): it identifies, and logs nobody in.
     Silent(ProviderStart),
+    /// What the bank's own login says of somebody (L1, W7).
+    BankSession(BankSessionStart),
+}
+
+/// The bank's own login.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BankSessionStart {
+    /// The JWT that the bank's server signed.
+    #[schema(value_type = String)]
+    pub assertion: SecretText,
+    /// A provider's credential that is at hand: it is bound by the rules of L9, and the login does not hang on it.
+    pub provider: Option<ProviderStart>,
+}
+
+/// What became of a provider's credential that came with the bank's own login.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BindingResult {
+    /// The provider.
+    pub provider: String,
+    /// `bound`, `bound_already`, or the code of what was in the way.
+    pub result: &'static str,
 }
 
 /// A provider's credential.
@@ -289,6 +311,9 @@ pub struct LoginReply {
     /// With `done`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionGrant>,
+    /// Where a provider's credential came with the bank's own login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding: Option<BindingResult>,
 }
 
 impl fmt::Debug for LoginReply {

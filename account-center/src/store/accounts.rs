@@ -280,6 +280,15 @@ pub async fn set_profile(
     Ok(())
 }
 
+/// Forgets what a provider showed: the person took it back (M3). The next login shows it anew, where the person lets it (M6).
+pub async fn forget_profile(tx: &mut Tx, user_id: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE accounts SET nickname = NULL, avatar_url = NULL WHERE user_id = $1")
+        .bind(user_id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Gives an account its number; one that it had is forgotten (U4).
 pub async fn set_phone(
     tx: &mut Tx,

@@ -1,4 +1,4 @@
-//! `rate_buckets` and `used_credentials`.
+//! `rate_buckets`, `used_credentials` and `provider_notifications`.
 
 use std::time::Duration;
 
@@ -101,4 +101,20 @@ pub async fn credential_used(tx: &mut Tx, name: &str) -> Result<bool, StoreError
             .await?
             .is_some(),
     )
+}
+
+/// Marks a provider's notification as taken; `false` when it was taken before. `name` is keyed.
+pub async fn first_notification(
+    tx: &mut Tx,
+    name: &str,
+    expires_at: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO provider_notifications (notification_hash, expires_at) VALUES ($1, $2) ON CONFLICT (notification_hash) DO NOTHING",
+    )
+    .bind(name)
+    .bind(expires_at.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -6,6 +6,7 @@ mod events;
 mod events_out;
 mod guests;
 mod login;
+mod notifications;
 mod operation;
 mod rollout;
 mod sessions;
@@ -32,6 +33,7 @@ pub(super) use events::*;
 pub(super) use events_out::*;
 pub(super) use guests::*;
 pub(super) use login::*;
+pub(super) use notifications::*;
 pub(super) use operation::*;
 pub(super) use rollout::*;
 pub(super) use sessions::*;
@@ -40,6 +42,7 @@ pub(super) use sessions::*;
 pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(login::router())
+        .merge(notifications::router())
         .merge(sessions::router())
         .merge(account::router())
         .merge(events::router())

@@ -1,10 +1,12 @@
 #![allow(clippy::unwrap_used)]
 //! Logins over a real SQLite file. The outside parties are in `outside.rs`; `world.rs` plays the edge.
 
+mod bank;
 mod faults;
 mod guests;
 mod handles;
 mod identity;
+mod notifications;
 mod outside;
 mod proofs;
 mod races;

@@ -11,6 +11,7 @@ use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
+use super::bank::TestBank;
 use super::outside::{FakeWeChat, Outside, Person};
 use crate::context::{Clock, Context, SystemRandomness, Timestamp};
 use crate::guests::wire::GuestRequest;
@@ -21,6 +22,7 @@ use crate::idempotency::{Entry, Ledger, Scope};
 use crate::keys::Keys;
 use crate::login::wire::LoginRequest;
 use crate::login::{Engine, LoginPolicy, Parts};
+use crate::notifications::Notifications;
 use crate::problem::Problem;
 use crate::providers::{ProviderApp, Registry};
 use crate::sessions::{Lifetimes, Sessions};
@@ -53,6 +55,8 @@ pub(super) struct World {
     ledger: Ledger,
     engine: Engine,
     sealing: SealingKeyPair,
+    pub(super) bank: TestBank,
+    pub(super) notifications: Notifications,
     devices: AtomicU32,
     address: Mutex<IpAddr>,
 }
@@ -133,6 +137,14 @@ impl World {
             SigningKey::from_pkcs8(&SigningKey::generate_pkcs8(&random).unwrap(), &random).unwrap();
         let sealing = SealingKeyPair::generate("seal-1", &random).unwrap();
         let outside = Arc::new(Outside::default());
+        let bank = TestBank::new();
+        let notifications = Notifications::new(
+            store.clone(),
+            Arc::clone(&keys),
+            context.clone(),
+            vec![crate::notifications::wechat::tests::secrets()],
+            super::notifications::alipay_apps(),
+        );
         let wechat = Arc::new(FakeWeChat(Arc::clone(&outside)));
         let provider_app = |app_id: &str, platform: &str| ProviderApp {
             app_id: app_id.into(),
@@ -165,6 +177,7 @@ impl World {
             face: outside.clone(),
             sms: outside.clone(),
             sealing: SealingKeys::new(vec![sealing.clone()]),
+            bank: bank.connect(ISSUER, context.clone()),
             issuer: ISSUER.to_owned(),
             policy,
         });
@@ -176,6 +189,8 @@ impl World {
             store,
             engine,
             sealing,
+            bank,
+            notifications,
             devices: AtomicU32::new(0),
             address: Mutex::new("192.0.2.1".parse().unwrap()),
         })

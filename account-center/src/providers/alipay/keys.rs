@@ -9,6 +9,7 @@ use ring::rsa::KeyPair;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
 
 use super::certificate::{Certificate, certificates, decode, rsa_public_key};
+use super::message::content;
 use crate::secret::SecretText;
 
 /// What Alipay's answers are verified with.
@@ -136,6 +137,17 @@ impl AlipayKeys {
             )
             .ok()?;
         Some(STANDARD.encode(signature))
+    }
+
+    /// Whether Alipay signed these parameters of a message to us.
+    pub fn signed_by_alipay(&self, parameters: &[(&str, &str)], signature: &str) -> bool {
+        self.verifies(&content(parameters), signature)
+    }
+
+    /// Signs parameters as the app does: in tests the simulator's Alipay has a key of ours.
+    #[cfg(test)]
+    pub(crate) fn sign_parameters(&self, parameters: &[(&str, &str)]) -> Option<String> {
+        self.sign(&content(parameters))
     }
 
     /// Whether Alipay signed this text.
