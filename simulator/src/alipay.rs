@@ -89,6 +89,39 @@ fn is_signed(parameters: &Parameters) -> bool {
         .is_ok()
 }
 
+/// A message that the person withdrew an app's authorization, as the app's gateway gets it: a signed form. `None`: there is no such app.
+pub(crate) fn cancelled(world: &World, app_id: &str, person: &str) -> Option<String> {
+    let app_id = APPS.iter().find(|known| **known == app_id)?;
+    let (name, id) = identity(app_id, person);
+    let mut content = json!({ "app_id": app_id });
+    content[name] = id.into();
+    let mut parameters = vec![
+        ("app_id", (*app_id).to_owned()),
+        ("biz_content", content.to_string()),
+        ("charset", "UTF-8".to_owned()),
+        (
+            "msg_method",
+            "alipay.open.auth.userauth.cancelled".to_owned(),
+        ),
+        ("notify_id", random_text(&*world.randomness, 24)),
+        ("sign_type", "RSA2".to_owned()),
+        ("utc_timestamp", (world.now() * 1000).to_string()),
+        ("version", "1.1".to_owned()),
+    ];
+    // They stand in order already.
+    let signed: Vec<_> = parameters
+        .iter()
+        .filter(|(name, _)| *name != "sign_type")
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    parameters.push(("sign", sign(&signed.join("&"))));
+    Some(
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish(),
+    )
+}
+
 fn digits(kind: &str, app_id: &str, person: &str) -> u64 {
     let hash = digest(&SHA256, [kind, app_id, person].join("\n").as_bytes());
     let number = hash.as_ref()[..8]

@@ -29,6 +29,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/requests", get(requests).delete(clear_requests))
         .route("/clock", post(move_clock))
         .route("/oidc-key", post(change_key))
+        .route("/notifications", post(crate::notifications::tell))
         .fallback(unknown_path)
         .with_state(world)
 }

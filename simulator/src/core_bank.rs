@@ -123,7 +123,8 @@ pub(crate) fn router(world: Arc<World>) -> Router {
             post(identity_document),
         )
         .route_layer(from_fn_with_state(KEY, require_bearer))
-        .with_state(world)
+        .with_state(Arc::clone(&world))
+        .merge(crate::bank_login::router(world))
 }
 
 #[derive(Deserialize)]

@@ -31,20 +31,24 @@ struct Gateway {
 }
 
 /// The client has no root certificates: it only ever speaks plain HTTP to loopback.
-pub(crate) fn router(world: Arc<World>) -> Result<Router, reqwest::Error> {
+pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
     let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has the default protocol versions")
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
-    let client = reqwest::Client::builder()
+    reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         // A connection for each request: a server that was killed and started again leaves no stale one behind.
         .pool_max_idle_per_host(0)
-        .build()?;
+        .build()
+}
+
+pub(crate) fn router(world: Arc<World>) -> Result<Router, reqwest::Error> {
+    let client = client()?;
     Ok(Router::new()
         .fallback(forward)
         .with_state(Gateway { world, client }))

@@ -5,6 +5,7 @@
 
 mod alipay;
 mod answer;
+mod bank_login;
 mod book;
 mod connection;
 mod context;
@@ -16,6 +17,7 @@ mod gateway;
 mod html;
 mod layer;
 mod notices;
+mod notifications;
 mod oidc;
 mod parameters;
 mod people;

@@ -186,6 +186,7 @@ fn start_account_center(
         data.as_os_str(),
     ];
     let alipay = format!("{}/gateway.do", addresses.alipay);
+    let bank_keys = format!("{}/bank-session-keys", addresses.core);
     let mut settings = vec![
         ("POSTERN_WECHAT__BASE_URL", addresses.wechat.as_str()),
         ("POSTERN_WEIBO__BASE_URL", &addresses.weibo),
@@ -195,6 +196,8 @@ fn start_account_center(
         ("POSTERN_SMS__BASE_URL", &addresses.sms),
         ("POSTERN_CORE__BASE_URL", &addresses.core),
         ("POSTERN_FACE__BASE_URL", &addresses.face),
+        ("POSTERN_BANK_SESSION__ISSUER", "https://app.bank.example"),
+        ("POSTERN_BANK_SESSION__JWKS_URL", &bank_keys),
         // All of a run's people share one address.
         ("POSTERN_LIMITS__SMS_PER_ADDRESS_PER_HOUR", "100000"),
     ];

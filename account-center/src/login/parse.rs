@@ -510,7 +510,7 @@ mod tests {
             ),
             (
                 json!({"app_id": "a", "start": {"provider": {"provider": "wechat", "code": "c"}, "bank_session": {}}}),
-                "/start/bank_session",
+                "/start/provider",
             ),
             (
                 json!({"login": "lg_x", "answer": {"cancel": {}}}),

@@ -3,6 +3,7 @@
 mod consent;
 mod grants;
 mod phone;
+pub(crate) mod push;
 mod sns;
 
 use std::sync::Arc;

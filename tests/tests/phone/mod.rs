@@ -91,7 +91,7 @@ impl Phone {
         json!({"kty": "EC", "crv": "P-256", "x": b64(&point[1..33]), "y": b64(&point[33..])})
     }
 
-    fn thumbprint(&self) -> Thumbprint {
+    pub(crate) fn thumbprint(&self) -> Thumbprint {
         let jwk = self.jwk();
         let (x, y) = (&jwk["x"], &jwk["y"]);
         let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":{x},"y":{y}}}"#);
