@@ -202,6 +202,11 @@ impl Problem {
         Self::new(Code::Internal).caused_by(cause)
     }
 
+    /// Whether the same request may succeed later: failures of ours, and limits that pass. Nothing that it cost is kept then.
+    pub fn may_be_repeated(&self) -> bool {
+        self.status().is_server_error() || self.code == Code::RateLimited
+    }
+
     /// With a sentence for developers.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {

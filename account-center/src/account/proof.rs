@@ -192,10 +192,7 @@ impl Accounts {
         result: Result<Reply, Problem>,
         vouched: crate::login::vouched::Vouched,
     ) -> Result<Reply, Problem> {
-        if result
-            .as_ref()
-            .is_err_and(|problem| problem.status().is_server_error())
-        {
+        if result.as_ref().is_err_and(Problem::may_be_repeated) {
             self.inner.login.keep_vouched(vouched).await;
         }
         result

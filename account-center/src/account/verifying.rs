@@ -93,10 +93,7 @@ impl Accounts {
             }
             Err(problem) => Err(problem),
         };
-        if result
-            .as_ref()
-            .is_err_and(|problem| problem.status().is_server_error())
-        {
+        if result.as_ref().is_err_and(Problem::may_be_repeated) {
             self.uncount(caller, &present, bucket).await;
         }
         result

@@ -95,9 +95,7 @@ async fn settle(
         Ok(reply) => return Ok(reply),
         Err(problem) => problem,
     };
-    if problem.status().is_server_error()
-        || matches!(problem.code, Code::RateLimited | Code::RequestInFlight)
-    {
+    if problem.may_be_repeated() || problem.code == Code::RequestInFlight {
         release(state, call).await;
         return Err(problem);
     }

@@ -154,11 +154,7 @@ impl Engine {
                 Progress::Identified,
             )
             .await;
-        if result
-            .as_ref()
-            .is_err_and(|problem| problem.status().is_server_error())
-            && !spent
-        {
+        if result.as_ref().is_err_and(Problem::may_be_repeated) && !spent {
             // The code is spent at the provider, but its identity is not: the same request may be sent again (contract section 7).
             self.keep(&begun, known.identity).await;
         }

@@ -196,6 +196,7 @@ impl Parts {
         name: &str,
         customer: &CustomerRef,
     ) -> Result<(FaceSession, String), Problem> {
+        self.count_face(call, customer).await?;
         let binding = FaceBinding {
             customer: customer.clone(),
             login: name.to_owned(),

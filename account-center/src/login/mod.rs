@@ -18,6 +18,7 @@ mod begin;
 pub mod decision;
 pub(crate) mod engine;
 mod face;
+mod faces;
 pub(crate) mod judging;
 pub mod parse;
 pub(crate) mod password_rules;

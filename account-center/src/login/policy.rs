@@ -26,6 +26,8 @@ pub struct LoginPolicy {
     pub sms_per_address: Vec<Limit>,
     /// Proofs of an account or a customer, over all logins.
     pub proofs_per_subject: Limit,
+    /// Face sessions for a customer, and from a device, over all logins: each costs money, and each asks somebody for their face. All of these hold.
+    pub faces: Vec<Limit>,
     /// How long a used provider credential is remembered: longer than any provider takes it.
     pub credential_memory: Duration,
     /// For all requests to a provider in one exchange: well below the lease of an Idempotency-Key.
@@ -70,6 +72,16 @@ impl Default for LoginPolicy {
                 count: 10,
                 window: HOUR,
             },
+            faces: vec![
+                Limit {
+                    count: 10,
+                    window: HOUR,
+                },
+                Limit {
+                    count: 30,
+                    window: DAY,
+                },
+            ],
             credential_memory: DAY,
             exchange_limit: Duration::from_secs(15),
             privacy_notice: None,

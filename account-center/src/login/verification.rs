@@ -102,10 +102,7 @@ impl Engine {
             }
             Err(problem) => Err(problem),
         };
-        if result
-            .as_ref()
-            .is_err_and(|problem| problem.status().is_server_error())
-        {
+        if result.as_ref().is_err_and(Problem::may_be_repeated) {
             self.uncount(present, bucket).await;
         }
         result

@@ -7,6 +7,7 @@ mod guests;
 mod handles;
 mod identity;
 mod notifications;
+mod limits;
 mod outside;
 mod proofs;
 mod races;

@@ -55,6 +55,8 @@ pub(super) struct Outside {
     pub(super) face_down: AtomicBool,
     pub(super) exchanges: AtomicU32,
     pub(super) proofs: AtomicU32,
+    /// How often the core was asked whose number one is.
+    pub(super) lookups: AtomicU32,
     pub(super) locked: AtomicBool,
     /// Each call to the provider and the core waits this long: races need time.
     pub(super) slow_millis: AtomicU32,
@@ -250,6 +252,7 @@ impl Connector for FakeWeChat {
 impl CustomerDirectory for Outside {
     fn resolve<'a>(&'a self, phone: &'a PhoneNumber) -> BoxFuture<'a, Result<Resolved, PortError>> {
         Box::pin(async move {
+            self.lookups.fetch_add(1, Ordering::SeqCst);
             self.pause().await;
             down(&self.core_down)?;
             let contracts = self.contracts.lock().unwrap();
