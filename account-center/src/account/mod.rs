@@ -15,6 +15,7 @@
 mod binding;
 mod bindings;
 mod codes;
+mod data;
 mod operation;
 mod phone_change;
 pub mod policy;

@@ -41,6 +41,25 @@ pub struct HistoryEntry {
     pub at: i64,
 }
 
+/// The reply of `GET /v1/account/data`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PersonalData {
+    /// Seconds since 1970 UTC.
+    pub exported_at: i64,
+    /// What is kept of the person: a list of rows for each table that has something.
+    #[schema(value_type = Object)]
+    pub data: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The reply of `DELETE /v1/account`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Closed {
+    /// Seconds since 1970 UTC.
+    pub closed_at: i64,
+    /// How many sessions are over, the one of this call among them.
+    pub sessions_ended: usize,
+}
+
 /// The reply of `DELETE /v1/account/bindings/{provider}`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Unbound {

@@ -154,6 +154,8 @@ impl Modify for AccessToken {
         routes::end_session,
         routes::list_sessions,
         routes::account,
+        routes::personal_data,
+        routes::close_account,
         routes::list_bindings,
         routes::unbind,
         routes::guests,

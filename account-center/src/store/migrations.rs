@@ -47,12 +47,6 @@ const ALL: &[(i64, &str, &str)] = &[
         "account",
         include_str!("../../migrations/0005_account.sql"),
     ),
-    (9, "admin", include_str!("../../migrations/0009_admin.sql")),
-    (
-        10,
-        "rollout and funnel",
-        include_str!("../../migrations/0010_rollout_and_funnel.sql"),
-    ),
     (
         7,
         "identity",
@@ -63,6 +57,17 @@ const ALL: &[(i64, &str, &str)] = &[
         "outbox delivery",
         include_str!("../../migrations/0008_outbox_delivery.sql"),
     ),
+    (9, "admin", include_str!("../../migrations/0009_admin.sql")),
+    (
+        10,
+        "rollout and funnel",
+        include_str!("../../migrations/0010_rollout_and_funnel.sql"),
+    ),
+    (
+        11,
+        "closed accounts",
+        include_str!("../../migrations/0011_closed_accounts.sql"),
+    ),
     (
         20,
         "bindings by account",
@@ -71,7 +76,7 @@ const ALL: &[(i64, &str, &str)] = &[
 ];
 
 /// All migrations, in order.
-pub(super) fn migrator() -> Migrator {
+pub(crate) fn migrator() -> Migrator {
     let migrations = ALL
         .iter()
         .map(|(version, name, sql)| {

@@ -32,6 +32,7 @@ pub mod logins;
 pub mod notices;
 pub mod operations;
 pub mod outbox;
+pub mod personal;
 pub mod proofs;
 pub mod provider_requests;
 pub mod replies;

@@ -2,6 +2,7 @@
 
 mod bank;
 mod binding;
+mod data;
 mod phone_change;
 mod proof;
 mod unbinding;

@@ -8,6 +8,7 @@ mod guests;
 mod login;
 mod notifications;
 mod operation;
+mod personal;
 mod rollout;
 mod sessions;
 
@@ -35,6 +36,7 @@ pub(super) use guests::*;
 pub(super) use login::*;
 pub(super) use notifications::*;
 pub(super) use operation::*;
+pub(super) use personal::*;
 pub(super) use rollout::*;
 pub(super) use sessions::*;
 
@@ -49,6 +51,7 @@ pub fn router(state: AppState) -> Router {
         .merge(guests::router())
         .merge(events_out::router())
         .merge(operation::router())
+        .merge(personal::router())
         .fallback(|| async { Problem::new(Code::NotFound).into_response() })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed).into_response()

@@ -396,6 +396,33 @@ impl World {
             .unwrap()
     }
 
+    /// All texts of some tables, for a search.
+    pub(super) async fn everything(&self, tables: Vec<&'static str>) -> String {
+        self.store
+            .read(move |tx| {
+                let tables = tables.clone();
+                Box::pin(async move {
+                    let mut all = String::new();
+                    for table in tables {
+                        let sql = format!("SELECT * FROM {table}");
+                        for row in sqlx::query(sqlx::AssertSqlSafe(sql))
+                            .fetch_all(&mut *tx)
+                            .await?
+                        {
+                            for column in 0..row.len() {
+                                let text = row.try_get::<Option<String>, _>(column);
+                                all.push_str(&text.ok().flatten().unwrap_or_default());
+                                all.push('\n');
+                            }
+                        }
+                    }
+                    Ok::<_, StoreError>(all)
+                })
+            })
+            .await
+            .unwrap()
+    }
+
     /// Nothing is bound, and nothing that could become a binding by itself (U1).
     pub(super) async fn assert_nothing_bound(&self) {
         for table in [
