@@ -189,6 +189,18 @@ pub const HOLDINGS: &[Holding] = &[
         closing: Kept("counts who was active in a month, and names nobody beyond the user id"),
     },
     Holding {
+        table: "trial_members",
+        rows: "FROM trial_members WHERE kind = 'user' AND member = $1 ORDER BY group_name",
+        shown: &[Text("group_name")],
+        closing: Erased(&["DELETE FROM trial_members WHERE kind = 'user' AND member = $1"]),
+    },
+    Holding {
+        table: "account_activity",
+        rows: "FROM account_activity WHERE user_id = $1 ORDER BY day, provider, app_id",
+        shown: &[Text("provider"), Text("app_id")],
+        closing: Kept("counts who was active in a month, and names nobody beyond the user id"),
+    },
+    Holding {
         table: "outbox",
         rows: "FROM outbox WHERE user_id = $1 ORDER BY version",
         shown: &[Text("kind"), Instant("created_at")],
@@ -237,6 +249,16 @@ pub const NOT_PERSONAL: &[(&str, &str)] = &[
         "encrypted, deleted with their delivery, at most a day",
     ),
     ("provider_notifications", "keyed hashes"),
+    ("imports", "how far a file was read, by its hash"),
+    ("rollout_rules", "what is offered where"),
+    ("trial_groups", "names of groups"),
+    (
+        "login_attempts",
+        "keyed names of a login and of an attempt, and a region",
+    ),
+    ("client_events", "keyed names of a device and of an attempt"),
+    ("funnel_days", "which days are counted"),
+    ("funnel_daily", "counts"),
     (
         "outbox_places",
         "how far the outbox was read, no event of it",
