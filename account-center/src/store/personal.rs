@@ -189,18 +189,6 @@ pub const HOLDINGS: &[Holding] = &[
         closing: Kept("counts who was active in a month, and names nobody beyond the user id"),
     },
     Holding {
-        table: "trial_members",
-        rows: "FROM trial_members WHERE kind = 'user' AND member = $1 ORDER BY group_name",
-        shown: &[Text("group_name")],
-        closing: Erased(&["DELETE FROM trial_members WHERE kind = 'user' AND member = $1"]),
-    },
-    Holding {
-        table: "account_activity",
-        rows: "FROM account_activity WHERE user_id = $1 ORDER BY day, provider, app_id",
-        shown: &[Text("provider"), Text("app_id")],
-        closing: Kept("counts who was active in a month, and names nobody beyond the user id"),
-    },
-    Holding {
         table: "outbox",
         rows: "FROM outbox WHERE user_id = $1 ORDER BY version",
         shown: &[Text("kind"), Instant("created_at")],
