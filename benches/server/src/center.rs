@@ -10,7 +10,7 @@ use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 
 use crate::device::{Device, Target, random128};
-use crate::load::{self, Outcome};
+use crate::load::{self, Outcome, Requests};
 use crate::people::{self, APP, Shuffle};
 use crate::process::{self, Running};
 use crate::report::Figure;
@@ -184,7 +184,7 @@ impl Center {
         connections: usize,
     ) -> Result<(Figure, Outcome)> {
         let (server, database) = self.cpu()?;
-        let outcome = load::run(self.address, requests, connections, LIMIT).await?;
+        let outcome = load::run(self.address, Requests::Made(requests), connections, LIMIT).await?;
         let after = self.cpu()?;
         let figure = Figure::new(
             name,
@@ -212,7 +212,13 @@ impl Center {
                 .collect::<Result<Vec<_>>>()
         };
         let warming = logins(0, warm, &mut shuffle)?;
-        load::run(self.address, warming, amounts.connections, LIMIT).await?;
+        load::run(
+            self.address,
+            Requests::Made(warming),
+            amounts.connections,
+            LIMIT,
+        )
+        .await?;
         let requests = logins(0, amounts.logins, &mut shuffle)?;
         let (login, outcome) = self
             .measured("returning login", requests, amounts.connections)
@@ -295,7 +301,13 @@ impl Center {
         amounts: Amounts,
         step: &str,
     ) -> Result<Vec<Value>> {
-        let outcome = load::run(self.address, requests, amounts.connections, LIMIT).await?;
+        let outcome = load::run(
+            self.address,
+            Requests::Made(requests),
+            amounts.connections,
+            LIMIT,
+        )
+        .await?;
         let mut replies = Vec::new();
         for reply in outcome.replies {
             let reply = reply.ok_or("a preparation took too long")?.json()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::device::{Device, Target};
-use crate::load::{self, Outcome};
+use crate::load::{self, Outcome, Requests};
 use crate::people::{self, APP, Shuffle};
 use crate::postgres::{self, Postgres};
 use crate::process::Running;
@@ -26,8 +26,6 @@ const ISSUER: &str = "issuer";
 const SECRET: &str = "bench-client-secret";
 /// Longest time for one series of requests.
 const LIMIT: Duration = Duration::from_mins(4);
-/// The JVM compiles what it meets often: so many requests of each kind come before the clock runs.
-const WARM: usize = 6000;
 
 /// A running Keycloak over a database of its own.
 pub(crate) struct Keycloak {
@@ -88,7 +86,6 @@ impl Keycloak {
                 "--http-enabled=true",
                 "--http-host=127.0.0.1",
                 "--hostname-strict=false",
-                "--http-management-port=0",
                 "--log-level=warn",
                 "--db-username=bench",
                 "--db-password=unused",
@@ -200,26 +197,34 @@ impl Keycloak {
         self.devices[number % self.devices.len()].post_form(&target, &form)
     }
 
-    fn logins(&self, count: usize, accounts: u64, shuffle: &mut Shuffle) -> Result<Vec<Vec<u8>>> {
-        (0..count)
-            .map(|number| {
-                let person = shuffle.below(accounts);
-                self.request(
-                    number,
-                    &format!(
-                        "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_issuer={ISSUER}&subject_token=issuer.{person}\
-                         &subject_token_type=urn:ietf:params:oauth:token-type:access_token\
-                         &requested_token_type=urn:ietf:params:oauth:token-type:refresh_token"
-                    ),
-                )
-            })
-            .collect()
+    /// The login of a person. Keycloak takes a proof for seconds only, so it is made when it is sent.
+    fn login(&self, number: usize, person: u64) -> Result<Vec<u8>> {
+        self.request(
+            number,
+            &format!(
+                "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_issuer={ISSUER}&subject_token=issuer.{person}\
+                 &subject_token_type=urn:ietf:params:oauth:token-type:access_token\
+                 &requested_token_type=urn:ietf:params:oauth:token-type:refresh_token"
+            ),
+        )
     }
 
-    fn refreshes(&self, logins: &Outcome) -> Result<Vec<Vec<u8>>> {
-        let mut requests = Vec::new();
-        for (number, reply) in logins.replies.iter().enumerate() {
-            let Some(reply) = reply else { continue };
+    /// Logins of people at random, then a refresh of each session.
+    async fn series(
+        &self,
+        accounts: u64,
+        count: usize,
+        connections: usize,
+        shuffle: &mut Shuffle,
+    ) -> Result<Vec<Figure>> {
+        let people: Vec<u64> = (0..count).map(|_| shuffle.below(accounts)).collect();
+        let login = |number: usize| self.login(number, people[number]);
+        let requests = Requests::Late(count, &login);
+        let (logins, outcome) = self
+            .measured("returning login", requests, connections)
+            .await?;
+        let mut tokens = Vec::new();
+        for reply in outcome.replies.iter().flatten() {
             let reply = reply.json()?;
             let token = reply["refresh_token"]
                 .as_str()
@@ -227,18 +232,21 @@ impl Keycloak {
             if reply["token_type"] != "DPoP" {
                 return Err("Keycloak's token is not bound to the device key".into());
             }
-            requests.push(self.request(
-                number,
-                &format!("grant_type=refresh_token&refresh_token={token}"),
-            )?);
+            tokens.push(token.to_owned());
         }
-        Ok(requests)
+        let refresh = |number: usize| {
+            let form = format!("grant_type=refresh_token&refresh_token={}", tokens[number]);
+            self.request(number, &form)
+        };
+        let requests = Requests::Late(tokens.len(), &refresh);
+        let (refreshes, _) = self.measured("refresh", requests, connections).await?;
+        Ok(vec![logins, refreshes])
     }
 
     async fn measured(
         &self,
         name: &str,
-        requests: Vec<Vec<u8>>,
+        requests: Requests<'_>,
         connections: usize,
     ) -> Result<(Figure, Outcome)> {
         let times = || -> Result<_> {
@@ -260,24 +268,18 @@ impl Keycloak {
         Ok((figure, outcome))
     }
 
-    /// Returning logins and refreshes, after the JVM is warm.
+    /// Returning logins and refreshes, after as many as `warm` of each: the JVM compiles what it meets often.
     pub(crate) async fn measure(
         &self,
         accounts: u64,
-        count: usize,
+        (warm, count): (usize, usize),
         connections: usize,
     ) -> Result<Vec<Figure>> {
         let mut shuffle = Shuffle::new();
-        let warming = self.logins(WARM, accounts, &mut shuffle)?;
-        let warmed = load::run(self.address, warming, connections, LIMIT).await?;
-        load::run(self.address, self.refreshes(&warmed)?, connections, LIMIT).await?;
-        let requests = self.logins(count, accounts, &mut shuffle)?;
-        let (login, outcome) = self
-            .measured("returning login", requests, connections)
+        self.series(accounts, warm, connections, &mut shuffle)
             .await?;
-        let requests = self.refreshes(&outcome)?;
-        let (refresh, _) = self.measured("refresh", requests, connections).await?;
-        Ok(vec![login, refresh])
+        self.series(accounts, count, connections, &mut shuffle)
+            .await
     }
 
     /// Stops it.

@@ -1,12 +1,11 @@
-//! A closed loop: so many connections, each with one request under way, over requests that were made before. So the generator does little while the server is
-//! measured: it writes bytes and reads replies.
+//! A closed loop: so many connections, each with one request under way. Where the server allows it, requests are made before, so that the generator only writes bytes
+//! and reads replies while the server is measured.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::task::LocalSet;
+use futures_util::stream::{FuturesUnordered, TryStreamExt as _};
 
 use crate::Result;
 use crate::wire::{Connection, Response};
@@ -43,76 +42,77 @@ impl Outcome {
     }
 }
 
+/// What is sent.
+pub(crate) enum Requests<'a> {
+    /// Made before.
+    Made(Vec<Vec<u8>>),
+    /// Made one by one when they are sent, as their proofs are good for seconds only: how many, and the one of a number.
+    Late(usize, &'a dyn Fn(usize) -> Result<Vec<u8>>),
+}
+
+impl Requests<'_> {
+    fn count(&self) -> usize {
+        match self {
+            Self::Made(requests) => requests.len(),
+            Self::Late(count, _) => *count,
+        }
+    }
+}
+
 /// Sends the requests over so many connections, until all are answered or the time is over. Every reply must have status 200.
 pub(crate) async fn run(
     address: SocketAddr,
-    requests: Vec<Vec<u8>>,
+    requests: Requests<'_>,
     connections: usize,
     limit: Duration,
 ) -> Result<Outcome> {
-    struct Shared {
-        requests: Vec<Vec<u8>>,
-        next: Cell<usize>,
-        latencies: RefCell<Vec<Duration>>,
-        replies: RefCell<Vec<Option<Response>>>,
-    }
-    let count = requests.len();
-    let shared = Rc::new(Shared {
-        requests,
-        next: Cell::new(0),
-        latencies: RefCell::new(Vec::with_capacity(count)),
-        replies: RefCell::new((0..count).map(|_| None).collect()),
-    });
+    let count = requests.count();
     let mut open = Vec::new();
     for _ in 0..connections.min(count) {
         open.push(Connection::open(address).await?);
     }
-    let local = LocalSet::new();
+    let next = Cell::new(0);
+    let latencies = RefCell::new(Vec::with_capacity(count));
+    let replies = RefCell::new((0..count).map(|_| None).collect::<Vec<_>>());
     let started = Instant::now();
-    let mut tasks = Vec::new();
-    for mut connection in open {
-        let shared = Rc::clone(&shared);
-        tasks.push(local.spawn_local(async move {
-            loop {
-                let number = shared.next.get();
-                let Some(request) = shared.requests.get(number) else {
-                    return Ok(());
+    let one_after_the_other = |mut connection: Connection| {
+        let (requests, next, latencies, replies) = (&requests, &next, &latencies, &replies);
+        async move {
+            while next.get() < count && started.elapsed() < limit {
+                let number = next.get();
+                next.set(number + 1);
+                let made;
+                let request = match requests {
+                    Requests::Made(requests) => &requests[number],
+                    Requests::Late(_, make) => {
+                        made = make(number)?;
+                        &made
+                    }
                 };
-                if started.elapsed() > limit {
-                    return Ok(());
-                }
-                shared.next.set(number + 1);
                 let sent = Instant::now();
                 let reply = connection.send(request).await?;
                 if reply.status != 200 {
-                    return Err::<(), crate::Failure>(
-                        format!(
-                            "request {number} was answered {}: {}",
-                            reply.status,
-                            String::from_utf8_lossy(&reply.body)
-                        )
-                        .into(),
-                    );
+                    return Err(format!(
+                        "request {number} was answered {}: {}",
+                        reply.status,
+                        String::from_utf8_lossy(&reply.body)
+                    )
+                    .into());
                 }
-                shared.latencies.borrow_mut().push(sent.elapsed());
-                shared.replies.borrow_mut()[number] = Some(reply);
+                latencies.borrow_mut().push(sent.elapsed());
+                replies.borrow_mut()[number] = Some(reply);
             }
-        }));
-    }
-    local
-        .run_until(async {
-            for task in tasks {
-                task.await??;
-            }
-            Ok::<_, crate::Failure>(())
-        })
-        .await?;
+            Ok::<(), crate::Failure>(())
+        }
+    };
+    let all: FuturesUnordered<_> = open.into_iter().map(one_after_the_other).collect();
+    all.try_collect::<()>().await?;
     let elapsed = started.elapsed();
-    let mut latencies = shared.latencies.take();
+    let mut latencies = latencies.take();
     latencies.sort_unstable();
     Ok(Outcome {
         elapsed,
         latencies,
-        replies: shared.replies.take(),
+        replies: replies.take(),
     })
 }

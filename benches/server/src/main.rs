@@ -46,12 +46,15 @@ struct Options {
     /// Numbers of accounts, smallest first: 10k,1m,10m
     #[arg(long, value_delimiter = ',', default_value = "10k,1m", value_parser = number)]
     accounts: Vec<u64>,
-    /// Returning logins in a series, and as many refreshes
-    #[arg(long, default_value_t = 8000)]
+    /// Returning logins in a series, and as many refreshes; half as many of Keycloak
+    #[arg(long, default_value_t = 6000)]
     logins: usize,
     /// New bindings in a series
-    #[arg(long, default_value_t = 6000, value_parser = clap::value_parser!(u64).range(1..center::SERIES))]
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..center::SERIES))]
     bindings: u64,
+    /// Logins, and as many refreshes, of Keycloak before the clock runs
+    #[arg(long, default_value_t = 4000)]
+    warm: usize,
     /// Connections at a time
     #[arg(long, default_value_t = 32)]
     connections: usize,
@@ -136,12 +139,15 @@ async fn everything(options: &Options, folder: &Path) -> Result<()> {
     let accounts = options.accounts.first().copied().unwrap_or(10_000);
     let keycloak = Keycloak::start(home, folder, postgres, &parties, accounts).await?;
     let theirs = keycloak
-        .measure(accounts, options.logins, options.connections)
+        .measure(
+            accounts,
+            (options.warm, options.logins / 2),
+            options.connections,
+        )
         .await?;
     keycloak.stop();
     for figure in &theirs {
-        let place = format!("Keycloak, PostgreSQL, {accounts}");
-        println!("{}", report::line(&place, figure));
+        println!("{}", report::line(&format!("Keycloak, {accounts}"), figure));
     }
     if let (Some(ours), Some(theirs)) = (ours, theirs.first()) {
         println!("ratio {:.1}", theirs.cpu_ms() / ours);

@@ -155,6 +155,8 @@ impl Postgres {
     ) -> Result<()> {
         let mut child = self
             .psql(database)
+            // The rows are whole by their making: each reference need not be looked up again.
+            .args(["-c", "SET session_replication_role = replica"])
             .args(["-c", &format!("COPY {into} FROM STDIN")])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
