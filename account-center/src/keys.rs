@@ -59,6 +59,12 @@ pub enum Purpose {
     Rollout,
     /// Names of devices and attempts in events (L11).
     Funnel,
+    /// Security questions: their names, and their texts.
+    SecurityQuestion,
+    /// What an appeal claims.
+    Appeal,
+    /// Names of networks that an account was logged in to from.
+    LoginPlace,
 }
 
 const PURPOSES: &[(Purpose, &str)] = &[
@@ -85,6 +91,9 @@ const PURPOSES: &[(Purpose, &str)] = &[
     (Purpose::Outbox, "outbox"),
     (Purpose::Rollout, "rollout"),
     (Purpose::Funnel, "funnel"),
+    (Purpose::SecurityQuestion, "security-question"),
+    (Purpose::Appeal, "appeal"),
+    (Purpose::LoginPlace, "login-place"),
 ];
 
 /// A sealed value did not open: it was made by another key, for another place, or was changed.

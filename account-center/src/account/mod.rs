@@ -11,19 +11,25 @@
 //! | `verifying` `codes` | passwords, cards, faces and SMS codes within an operation |
 //! | `proof` | who holds the session proves who they are |
 //! | `phone_change` | another number, or the first |
+//! | `questions` `evidence` `appeals` `recovery` | recycled and lost phones (U6): security questions, appeals that a person decides, what an approval allows |
 
+mod appeals;
 mod binding;
 mod bindings;
 mod codes;
 mod data;
+pub mod evidence;
 mod operation;
 mod phone_change;
 pub mod policy;
 mod proof;
+pub mod questions;
+mod recovery;
 mod stage;
 pub mod unbinding;
 mod verifying;
 pub mod wire;
+pub mod wire_appeals;
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,6 +47,7 @@ use crate::store::accounts::{self, AccountRow};
 use crate::store::bindings as binding_rows;
 use crate::store::sessions::Row;
 
+pub use appeals::Decision;
 pub use policy::AccountPolicy;
 
 /// How long a proof of the person is fresh (L9), and a login at a provider (U5).

@@ -17,6 +17,7 @@ use crate::login::judging::SealedFor;
 use crate::problem::{Code, Problem};
 use crate::secret::SecretText;
 use crate::sessions::Holder;
+use crate::store::bindings;
 use crate::store::operations::{self as rows, OperationRow};
 use crate::store::{StoreError, Tx};
 
@@ -210,6 +211,8 @@ impl Accounts {
     ) -> Result<Present, Problem> {
         if let Some(holder) = &caller.holder {
             self.hold_holder(tx, holder).await?;
+        } else if !present.state.user_id.0.is_empty() {
+            bindings::hold_account(tx, &present.state.user_id.0).await?;
         }
         let row = rows::lock(tx, &present.row.operation_hash)
             .await?
@@ -242,7 +245,11 @@ impl Accounts {
     }
 
     fn step_of(&self, present: &Present, now: Timestamp, ends_at: Timestamp) -> OperationStep {
-        present.state.stage.step(&self.parts().policy, now, ends_at)
+        let questions = &self.inner.policy.questions;
+        present
+            .state
+            .stage
+            .step(&self.parts().policy, questions, now, ends_at)
     }
 
     /// A mendable problem: with the place where the operation stands.

@@ -19,7 +19,7 @@ use crate::ports::NoticeKind;
 use crate::problem::{Code, Problem};
 use crate::secret::SecretText;
 use crate::sessions::Holder;
-use crate::store::{StoreError, Tx, accounts, sessions};
+use crate::store::{StoreError, Tx, accounts, appeals, operations, sessions};
 
 /// What is known when the code of the new number was right.
 #[derive(Clone, Debug)]
@@ -150,6 +150,7 @@ impl Accounts {
             kind: Kind::PhoneChange,
             app_id: session.app_id,
             user_id: UserId(account.user_id),
+            appeal_id: None,
             stage: Stage::Phone {
                 attempts_used: 0,
                 last: None,
@@ -184,7 +185,7 @@ impl Accounts {
             .await
     }
 
-    async fn submit_number(
+    pub(super) async fn submit_number(
         &self,
         caller: &Caller,
         present: Present,
@@ -284,6 +285,7 @@ impl Turn<'_> {
             aim: Aim::Phone {
                 phone: phone.clone(),
                 customer,
+                new_password: None,
             },
             attempts_used: 0,
         };
@@ -294,17 +296,20 @@ impl Turn<'_> {
                 let stage = ask(Asked::Customer(customer.clone()), Some(customer));
                 self.go(stage).await
             }
-            Way::Nothing => self.give_phone(&phone, None).await,
+            Way::Nothing => self.give_phone(&phone, None, None).await,
         }
     }
 
-    async fn is_taken(&mut self, phone: &PhoneNumber) -> Result<bool, StoreError> {
+    pub(super) async fn is_taken(&mut self, phone: &PhoneNumber) -> Result<bool, StoreError> {
         let index = phone_index(&self.accounts.parts().keys, phone);
         let owner = accounts::by_phone(self.tx, &index).await?;
         Ok(owner.is_some_and(|owner| owner != self.held.state.user_id.0))
     }
 
-    async fn is_elsewhere(&mut self, customer: &CustomerRef) -> Result<bool, StoreError> {
+    pub(super) async fn is_elsewhere(
+        &mut self,
+        customer: &CustomerRef,
+    ) -> Result<bool, StoreError> {
         let owner = accounts::by_customer(self.tx, &customer.0).await?;
         Ok(owner.is_some_and(|owner| owner != self.held.state.user_id.0))
     }
@@ -314,6 +319,7 @@ impl Turn<'_> {
         mut self,
         phone: &PhoneNumber,
         proved: Option<CustomerRef>,
+        new_password: Option<&str>,
     ) -> Result<Reply, Problem> {
         // Decided anew: somebody may have been quicker (W7).
         let stored = self.stored_customer().await?;
@@ -325,6 +331,9 @@ impl Turn<'_> {
             return self.end(&Problem::new(Code::PhoneBoundElsewhere)).await;
         }
         if stored.is_some() && stored != proved {
+            return self.end(&Problem::new(Code::Conflict)).await;
+        }
+        if !self.spend_appeal().await? {
             return self.end(&Problem::new(Code::Conflict)).await;
         }
         let parts = self.accounts.parts();
@@ -352,12 +361,54 @@ impl Turn<'_> {
             notices::record(self.tx, &parts.keys, &parts.context, to, kind, None).await?;
         }
         self.mark_proved("phone_changed").await?;
+        if self.held.state.kind == Kind::Recovery {
+            self.recovered(new_password, after.as_ref()).await?;
+            return self.finish(&OperationReply::of(OperationStep::Done)).await;
+        }
         let account = account_now(self.tx, self.accounts, &user_id).await?;
         self.finish(&OperationReply {
             account: Some(account),
             ..OperationReply::of(OperationStep::Done)
         })
         .await
+    }
+
+    /// U6: an approval serves once. `false`: it was used, or its time is over. Nothing to spend where there is none.
+    async fn spend_appeal(&mut self) -> Result<bool, StoreError> {
+        match &self.held.state.appeal_id {
+            None => Ok(true),
+            Some(appeal_id) => appeals::spend(self.tx, appeal_id, self.accounts.now()).await,
+        }
+    }
+
+    /// U6: whoever had a session before is out, and the new password counts. Nobody is logged in by it.
+    async fn recovered(
+        &mut self,
+        new_password: Option<&str>,
+        to: Option<&Recipient>,
+    ) -> Result<(), StoreError> {
+        let parts = self.accounts.parts();
+        let changes = Changes::now(&parts.keys, &parts.context);
+        let user_id = self.held.state.user_id.0.clone();
+        if let Some(hash) = new_password {
+            appeals::set_password(self.tx, &user_id, hash, changes.at).await?;
+            if let Some(to) = to {
+                let kind = NoticeKind::PasswordChanged;
+                notices::record(self.tx, &parts.keys, &parts.context, to, kind, None).await?;
+            }
+        }
+        let ended =
+            sessions::end_of(self.tx, &user_id, None, "account_recovered", changes.at).await?;
+        changes
+            .announce(
+                self.tx,
+                &user_id,
+                "account.recovered",
+                json!({"sessions_ended": ended}),
+            )
+            .await?;
+        let entry_id = parts.context.uuid();
+        operations::keep_history(self.tx, &entry_id, &user_id, "recovered", None, changes.at).await
     }
 }
 

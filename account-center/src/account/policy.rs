@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::wire_appeals::SuggestedQuestion;
 use crate::login::wire::Text;
 
 /// Texts of the account's operations.
@@ -11,6 +12,8 @@ pub struct AccountPolicy {
     pub unbind_hints: BTreeMap<String, Text>,
     /// The same for a provider that is not listed.
     pub unbind_hint_otherwise: Text,
+    /// U6: security questions to choose from.
+    pub questions: Vec<SuggestedQuestion>,
 }
 
 fn text(zh: &str, en: &str) -> Text {
@@ -61,8 +64,50 @@ impl Default for AccountPolicy {
                 "请在该平台的账号设置中一并关闭对本应用的授权",
                 "Close this app's authorization in the provider's own account settings too",
             ),
+            questions: questions(),
         }
     }
+}
+
+fn questions() -> Vec<SuggestedQuestion> {
+    [
+        (
+            "first_school",
+            "您的第一所学校叫什么？",
+            "What was your first school called?",
+        ),
+        (
+            "first_teacher",
+            "您小学班主任的姓名是？",
+            "What was your first teacher's name?",
+        ),
+        (
+            "birth_place",
+            "您母亲的出生地是？",
+            "Where was your mother born?",
+        ),
+        (
+            "first_job",
+            "您的第一份工作在哪家单位？",
+            "Where did you work first?",
+        ),
+        (
+            "childhood_friend",
+            "您儿时最好的朋友叫什么？",
+            "Who was your best friend as a child?",
+        ),
+        (
+            "first_trip",
+            "您第一次长途旅行去了哪里？",
+            "Where did your first long journey go?",
+        ),
+    ]
+    .into_iter()
+    .map(|(id, zh, en)| SuggestedQuestion {
+        id: id.to_owned(),
+        text: text(zh, en),
+    })
+    .collect()
 }
 
 impl AccountPolicy {

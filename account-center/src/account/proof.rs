@@ -74,6 +74,7 @@ impl Accounts {
                         kind: Kind::Proof,
                         app_id: held.session.app_id,
                         user_id: UserId(held.account.user_id),
+                        appeal_id: None,
                         stage: Stage::Verification {
                             asked,
                             aim: Aim::Prove,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::wire::OperationStep;
+use super::wire_appeals::SuggestedQuestion;
 use crate::context::{Context, Timestamp};
 use crate::keys::{Keys, Purpose};
 use crate::login::LoginPolicy;
@@ -20,6 +21,10 @@ pub(super) enum Kind {
     Proof,
     /// U4: another phone number, or (U2) the first.
     PhoneChange,
+    /// U6: somebody claims an account.
+    Appeal,
+    /// U6: what an approved appeal allows.
+    Recovery,
 }
 
 impl Kind {
@@ -28,6 +33,8 @@ impl Kind {
         match self {
             Self::Proof => "proof",
             Self::PhoneChange => "phone_change",
+            Self::Appeal => "appeal",
+            Self::Recovery => "recovery",
         }
     }
 }
@@ -38,8 +45,11 @@ pub(super) struct State {
     pub(super) kind: Kind,
     /// The app of the session: fields are sealed for it.
     pub(super) app_id: String,
-    /// The account.
+    /// The account; empty for an appeal, which claims one only at its end.
     pub(super) user_id: UserId,
+    /// The appeal that allows it.
+    #[serde(default)]
+    pub(super) appeal_id: Option<String>,
     /// What is asked now.
     pub(super) stage: Stage,
 }
@@ -75,6 +85,18 @@ pub(super) enum Stage {
         /// Proofs tried so far.
         attempts_used: u32,
     },
+    /// What is claimed (U6).
+    Claim {
+        /// The number that was proved.
+        contact: PhoneNumber,
+    },
+    /// A new login password (U6).
+    NewPassword {
+        /// The number that was proved.
+        phone: PhoneNumber,
+        /// It is on this customer's contract: their proof comes next (L5).
+        customer: Option<CustomerRef>,
+    },
     /// A face.
     Face {
         /// Whose.
@@ -98,6 +120,8 @@ pub(super) enum CodeOf {
     Old,
     /// The one that it is to have.
     New,
+    /// The one at which an appellant can be reached.
+    Contact,
 }
 
 /// A message that was sent.
@@ -138,6 +162,9 @@ pub(super) enum Aim {
         phone: PhoneNumber,
         /// The number is on this customer's contract: their proof is due too (L5).
         customer: Option<CustomerRef>,
+        /// U6: argon2id of the new login password.
+        #[serde(default)]
+        new_password: Option<String>,
     },
 }
 
@@ -169,6 +196,7 @@ impl Stage {
     pub(super) fn step(
         &self,
         policy: &LoginPolicy,
+        questions: &[SuggestedQuestion],
         now: Timestamp,
         ends_at: Timestamp,
     ) -> OperationStep {
@@ -192,7 +220,7 @@ impl Stage {
                         resend_after,
                         attempts_left,
                     },
-                    CodeOf::New => OperationStep::SmsCode {
+                    CodeOf::New | CodeOf::Contact => OperationStep::SmsCode {
                         sent_to,
                         digits: DIGITS,
                         expires_in,
@@ -202,6 +230,12 @@ impl Stage {
                 }
             }
             Self::Phone { .. } => OperationStep::Phone,
+            Self::Claim { .. } => OperationStep::Claim {
+                questions: questions.to_vec(),
+            },
+            Self::NewPassword { .. } => OperationStep::Registration {
+                password_rules: policy.password_rules,
+            },
             Self::Verification {
                 asked,
                 attempts_used,

@@ -331,7 +331,7 @@ impl<'t> Turn<'t> {
     }
 
     /// All is proved: what it was for is done. `customer`: whose password or card, and face, it was (L5).
-    fn achieve(
+    pub(super) fn achieve(
         self,
         aim: Aim,
         customer: Option<CustomerRef>,
@@ -339,7 +339,14 @@ impl<'t> Turn<'t> {
         Box::pin(async move {
             match aim {
                 Aim::Prove => self.prove(customer).await,
-                Aim::Phone { phone, .. } => self.give_phone(&phone, customer).await,
+                Aim::Phone {
+                    phone,
+                    new_password,
+                    ..
+                } => {
+                    self.give_phone(&phone, customer, new_password.as_deref())
+                        .await
+                }
             }
         })
     }

@@ -5,9 +5,12 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::wire_appeals::{AppealView, SuggestedQuestion};
 use crate::identity::AccountView;
 use crate::login::parse::{self, Object, Refused, credential_of};
-use crate::login::wire::{Answer, FaceRequest, Method, Nothing, ProviderStart, Text};
+use crate::login::wire::{
+    Answer, FaceRequest, Method, Nothing, PasswordRules, ProviderStart, Text,
+};
 use crate::secret::SecretText;
 
 /// The reply of `GET /v1/account/bindings`.
@@ -223,6 +226,9 @@ pub struct OperationReply {
     /// With `done` of a change: the account as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountView>,
+    /// With `done` of an appeal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub appeal: Option<AppealView>,
 }
 
 impl OperationReply {
@@ -236,6 +242,7 @@ impl OperationReply {
             proved: None,
             fresh_for: None,
             account: None,
+            appeal: None,
         }
     }
 }
@@ -293,6 +300,16 @@ pub enum OperationStep {
         alternative: Text,
         /// Failures that are still taken.
         attempts_left: u32,
+    },
+    /// Asks what is claimed (U6).
+    Claim {
+        /// Questions to choose from: the same for everybody.
+        questions: Vec<SuggestedQuestion>,
+    },
+    /// Asks for a new login password (U6).
+    Registration {
+        /// What it must be like.
+        password_rules: PasswordRules,
     },
     /// Done.
     Done,

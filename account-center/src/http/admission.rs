@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use futures_util::StreamExt as _;
+use postern_server_security::Thumbprint;
 use postern_server_security::dpop::{DpopError, DpopVerifier, Proof, VerifiedProof};
 
 use super::Call;
@@ -42,14 +43,14 @@ pub(super) async fn keyed(
     state: &AppState,
     parts: &Parts,
     body: Body,
-    path: &'static str,
+    path: Cow<'static, str>,
     address: IpAddr,
     request_id: String,
 ) -> Result<Admitted, Problem> {
     json_content(&parts.headers)?;
     let body = read(&parts.headers, body).await?;
     let proof = check_proof(state, parts, &body, None)?;
-    begin(state, parts, body, proof, path.into(), address, request_id).await
+    begin(state, parts, body, proof, path, address, request_id).await
 }
 
 /// Admits a call with proof, access token and Idempotency-Key, and says whose it is. A DELETE has no body and no content type.
@@ -124,6 +125,25 @@ async fn begin(
         Entry::InFlight => Err(Problem::new(Code::RequestInFlight).retry_after(1)),
         Entry::OtherBytes => Err(Problem::new(Code::IdempotencyKeyReused)),
     }
+}
+
+/// Admits a request with a proof alone, and says by which key: for what needs no session.
+pub(super) async fn device(
+    state: &AppState,
+    parts: &Parts,
+    body: Body,
+) -> Result<Thumbprint, Problem> {
+    let body = read(&parts.headers, body).await?;
+    let proof = check_proof(state, parts, &body, None)?;
+    let device_key = proof.device_key.clone();
+    state
+        .store
+        .write(move |tx| {
+            let proof = proof.clone();
+            Box::pin(async move { spend(tx, &proof).await })
+        })
+        .await?;
+    Ok(device_key)
 }
 
 /// Admits a request with proof and access token, and says whose it is. Whether the session is still alive is the route's to ask.

@@ -5,6 +5,7 @@ use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 
 use super::routes;
 use crate::account::wire::{OperationAnswer, ProofStart};
+use crate::account::wire_appeals::AppealAnswer;
 use crate::login::wire::{AnswerRequest, BeginRequest, Nothing};
 
 /// A problem (RFC 9457).
@@ -120,6 +121,48 @@ pub(super) enum PhoneChangeRequestBody {
     Answer(OperationAnswer),
 }
 
+/// Begins an appeal.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what `AppealRequest::parse` reads")]
+pub(super) struct StartAppeal {
+    /// One of the bank's apps.
+    app_id: String,
+    /// Where the appellant can be reached.
+    start: ContactPhone,
+}
+
+/// Where an appellant can be reached.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what `AppealRequest::parse` reads")]
+pub(super) struct ContactPhone {
+    /// In E.164.
+    contact_phone: String,
+}
+
+/// Answers a step of an appeal.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what `AppealRequest::parse` reads")]
+pub(super) struct AnswerAppeal {
+    /// The operation's handle.
+    operation: String,
+    /// The step that is answered.
+    step_id: String,
+    /// Exactly one answer.
+    answer: AppealAnswer,
+}
+
+/// The body of `POST /v1/appeals`: a beginning, or an answer.
+#[derive(ToSchema)]
+#[schema(as = AppealRequest)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes what `AppealRequest::parse` reads")]
+pub(super) enum AppealRequestBody {
+    /// Begins an appeal.
+    Start(StartAppeal),
+    /// Answers the present step.
+    Answer(AnswerAppeal),
+}
+
 struct AccessToken;
 
 impl Modify for AccessToken {
@@ -165,6 +208,13 @@ impl Modify for AccessToken {
         routes::change_phone,
         routes::confirm_address,
         routes::take_notification,
+        routes::security_questions,
+        routes::set_questions,
+        routes::open_appeal,
+        routes::appeal_status,
+        routes::recover,
+        routes::list_appeals,
+        routes::decide_appeal,
         routes::jwks,
         routes::openapi_document,
         routes::healthz,

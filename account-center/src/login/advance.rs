@@ -8,6 +8,7 @@ use postern_server_security::access_token::Acr;
 
 use super::decision::{Completion, Next, Progress, Refusal, Resolved, decide};
 use super::engine::{Engine, Present};
+use super::judging::place_name;
 use super::state::{FacePurpose, LoginState, ProofAsked, Stage};
 use super::wire::{LoginReply, Step};
 use crate::funnel;
@@ -22,7 +23,7 @@ use crate::rollout::ClientFacts;
 use crate::secret::SecretText;
 use crate::sessions::NewSession;
 use crate::store::logins::{self, LoginRow};
-use crate::store::{Failure, StoreError, Tx, limits, provider_requests, sessions};
+use crate::store::{Failure, StoreError, Tx, appeals, limits, provider_requests, sessions};
 
 /// Facts may change while a face session is opened; after so many changes the request is `busy`.
 const LOOKS: u32 = 4;
@@ -416,6 +417,8 @@ impl Work {
             },
         };
         let session = parts.sessions.open(tx, &session).await?;
+        let place = place_name(&parts.keys, &done.user_id, self.call.address);
+        appeals::seen_at(tx, &done.user_id, &place, parts.context.now()).await?;
         if self.proved_by_this(completion) {
             sessions::prove(tx, &session.session_id, parts.context.now()).await?;
         }

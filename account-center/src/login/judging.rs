@@ -11,7 +11,7 @@ use super::engine::{Parts, port_problem};
 use super::wire::{CardAnswer, SealedField};
 use crate::context::{Randomness, Timestamp};
 use crate::http::Call;
-use crate::keys::Purpose;
+use crate::keys::{Keys, Purpose};
 use crate::phone_number::PhoneNumber;
 use crate::ports::{
     CardProof, FaceBinding, FaceSession, LoginCodeMessage, PortError, ProofResult, TicketResult,
@@ -361,6 +361,15 @@ pub(crate) fn place_of(address: IpAddr) -> String {
             format!("{a:x}:{b:x}:{c:x}:{d:x}/64")
         }
     }
+}
+
+/// The keyed name of a network that an account was logged in to from (U6): its /24, or of IPv6 its /48.
+pub(crate) fn place_name(keys: &Keys, user_id: &str, address: IpAddr) -> String {
+    let network: &[u8] = match address.to_canonical() {
+        IpAddr::V4(address) => &address.octets()[..3],
+        IpAddr::V6(address) => &address.octets()[..6],
+    };
+    keys.name(Purpose::LoginPlace, &[user_id.as_bytes(), network])
 }
 
 #[cfg(test)]

@@ -245,6 +245,41 @@ impl Object {
         })
     }
 
+    /// A list of objects; empty where it is absent.
+    pub(crate) fn list(&mut self, name: &str) -> Result<Vec<Self>, Refused> {
+        self.items(name)?
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| Self::new(format!("{}/{index}", self.at(name)), item))
+            .collect()
+    }
+
+    /// A list of texts; empty where it is absent.
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, Refused> {
+        self.items(name)?
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| match item {
+                Value::String(text) => Ok(text),
+                _ => Err(Refused {
+                    pointer: format!("{}/{index}", self.at(name)),
+                    detail: "must be a string",
+                }),
+            })
+            .collect()
+    }
+
+    fn items(&mut self, name: &str) -> Result<Vec<Value>, Refused> {
+        match self.members.remove(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) if items.len() <= 16 => Ok(items),
+            Some(_) => Err(Refused {
+                pointer: self.at(name),
+                detail: "must be a list of at most 16",
+            }),
+        }
+    }
+
     pub(crate) fn object(&mut self, name: &str) -> Result<Self, Refused> {
         let value = self.take(name)?;
         Self::new(self.at(name), value)

@@ -5,7 +5,7 @@ use crate::phone_number::PhoneNumber;
 
 /// Why a password is not taken: a sentence for developers that tells nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unacceptable {
+pub(crate) enum Unacceptable {
     /// Fewer characters than the rules ask for.
     TooShort,
     /// More than they allow.
@@ -20,7 +20,7 @@ pub(super) enum Unacceptable {
 
 impl Unacceptable {
     /// For the problem's `detail`.
-    pub(super) const fn sentence(self) -> &'static str {
+    pub(crate) const fn sentence(self) -> &'static str {
         match self {
             Self::TooShort => "too short",
             Self::TooLong => "too long",
@@ -32,7 +32,7 @@ impl Unacceptable {
 }
 
 /// Checks a new password.
-pub(super) fn check(
+pub(crate) fn check(
     rules: PasswordRules,
     password: &str,
     phone: &PhoneNumber,

@@ -48,6 +48,11 @@ const ALL: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0005_account.sql"),
     ),
     (
+        6,
+        "appeals",
+        include_str!("../../migrations/0006_appeals.sql"),
+    ),
+    (
         7,
         "identity",
         include_str!("../../migrations/0007_identity.sql"),

@@ -20,6 +20,7 @@ mod writer;
 // One file per group of tables.
 pub mod accounts;
 pub mod admin;
+pub mod appeals;
 pub mod bindings;
 pub mod deliveries;
 pub mod events;

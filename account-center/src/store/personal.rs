@@ -118,6 +118,30 @@ pub const HOLDINGS: &[Holding] = &[
         closing: Erased(&["DELETE FROM phones WHERE user_id = $1"]),
     },
     Holding {
+        table: "security_questions",
+        rows: "FROM security_questions WHERE user_id = $1 ORDER BY position",
+        shown: &[Instant("set_at")],
+        closing: Erased(&["DELETE FROM security_questions WHERE user_id = $1"]),
+    },
+    Holding {
+        table: "login_places",
+        rows: "FROM login_places WHERE user_id = $1 ORDER BY last_seen_at, place_name",
+        shown: &[Instant("last_seen_at")],
+        closing: Erased(&["DELETE FROM login_places WHERE user_id = $1"]),
+    },
+    Holding {
+        table: "appeals",
+        rows: "FROM appeals WHERE user_id = $1 ORDER BY created_at, appeal_id",
+        shown: &[
+            Text("status"),
+            Instant("created_at"),
+            Instant("decided_at"),
+            Text("reason"),
+        ],
+        // Who decided what stays in the audit log.
+        closing: Erased(&["DELETE FROM appeals WHERE user_id = $1"]),
+    },
+    Holding {
         table: "provider_proofs",
         rows: "FROM provider_proofs WHERE session_id IN (SELECT session_id FROM sessions WHERE user_id = $1) ORDER BY proved_at",
         shown: &[Text("provider"), Instant("proved_at")],

@@ -293,6 +293,36 @@ impl User {
         seen
     }
 
+    /// Sends a body to any call of the account, at a path that is made for it.
+    pub(super) async fn send_to<F>(
+        &mut self,
+        method: &'static str,
+        path: &str,
+        key: &str,
+        body: &Value,
+        work: impl FnOnce(Accounts, Call, Holder, Vec<u8>) -> F,
+    ) -> Seen
+    where
+        F: Future<Output = Result<Reply, Problem>>,
+    {
+        path.clone_into(&mut self.path);
+        let bytes = body.to_string().into_bytes();
+        let text = bytes.clone();
+        let seen = self
+            .call((method, path), key, &bytes, |accounts, call, holder| {
+                work(accounts, call, holder, text)
+            })
+            .await;
+        if let (Some(operation), Some(step_id)) = (
+            seen.body["operation"].as_str(),
+            seen.body["step_id"].as_str(),
+        ) {
+            operation.clone_into(&mut self.operation);
+            step_id.clone_into(&mut self.step_id);
+        }
+        seen
+    }
+
     /// Binds WeChat with a code.
     pub(super) async fn bind(&mut self, code: &str) -> Seen {
         self.bind_as(&new_key(), code).await

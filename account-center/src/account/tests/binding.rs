@@ -37,6 +37,7 @@ async fn l9_a_binding_needs_a_fresh_proof_and_the_customer_is_told() {
         "the code is not spent for nothing"
     );
     let mut li = li.proved().await;
+    bank.world.pass(1);
     bank.delivered().await;
     let seen = li.bind(&code).await;
     assert_eq!(seen.status, 200, "{seen:?}");

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod appeals;
 mod events;
 mod events_out;
 mod guests;
@@ -30,6 +31,7 @@ use crate::sessions::Holder;
 // For the OpenAPI document: utoipa looks for what its macro makes beside each handler.
 pub(super) use account::*;
 pub(super) use admin::*;
+pub(super) use appeals::*;
 pub(super) use events::*;
 pub(super) use events_out::*;
 pub(super) use guests::*;
@@ -48,6 +50,7 @@ pub fn router(state: AppState) -> Router {
         .merge(sessions::router())
         .merge(account::router())
         .merge(events::router())
+        .merge(appeals::router())
         .merge(guests::router())
         .merge(events_out::router())
         .merge(operation::router())
@@ -69,6 +72,7 @@ pub fn admin_router(state: AppState) -> Router {
         .merge(admin::router())
         .merge(rollout::router())
         .merge(events::admin_router())
+        .merge(appeals::admin_router())
         .fallback(|| async { Problem::new(Code::NotFound).into_response() })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed).into_response()
@@ -84,7 +88,7 @@ pub fn admin_router(state: AppState) -> Router {
 async fn admitted_post<F, W>(
     state: AppState,
     request: Request,
-    path: &'static str,
+    path: impl Into<std::borrow::Cow<'static, str>>,
     work: W,
 ) -> Response
 where
@@ -96,7 +100,7 @@ where
         &state,
         &arrived.parts,
         arrived.body,
-        path,
+        path.into(),
         arrived.address,
         arrived.request_id,
     )
