@@ -282,6 +282,11 @@ impl Problem {
         self.code.status()
     }
 
+    /// Whether it goes into the ledger of replies, and so is given again to a repetition (contract section 3).
+    pub fn may_be_kept(&self) -> bool {
+        !self.may_be_repeated() && self.code != Code::RequestInFlight
+    }
+
     /// What is logged: the causes, outermost first.
     pub fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.cause.as_ref()? {

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use postern_server_security::Thumbprint;
 use postern_server_security::dpop::{DpopError, DpopVerifier, Proof, VerifiedProof};
 
@@ -16,11 +17,12 @@ use super::Call;
 use super::address::region_of;
 use super::reply::Reply;
 use super::state::AppState;
+use super::work::Done;
 use crate::context::Timestamp;
-use crate::idempotency::{Entry, Scope, well_formed};
+use crate::idempotency::{Entry, Ledger, Scope, Ticket, well_formed};
 use crate::problem::{Code, Problem};
 use crate::sessions::Holder;
-use crate::store::proofs;
+use crate::store::{Tx, proofs};
 
 /// The largest body: 64 KiB (contract section 1).
 const BODY_LIMIT: usize = 64 * 1024;
@@ -71,6 +73,111 @@ pub(super) async fn keyed_holder(
     Ok((admitted, holder))
 }
 
+/// As [`keyed`], for work that asks nobody outside: proof, key, work and reply are one transaction, which costs half of two. `work` gives the reply and leaves
+/// storing it to us; a problem that may be kept (contract section 3) it gives before it has changed anything.
+pub(super) async fn keyed_at_once<W>(
+    state: &AppState,
+    parts: &Parts,
+    body: Body,
+    path: &'static str,
+    address: IpAddr,
+    request_id: String,
+    work: W,
+) -> Result<Done, Problem>
+where
+    W: for<'t> Fn(&'t mut Tx, &'t Call, &'t [u8]) -> BoxFuture<'t, Result<Reply, Problem>>
+        + Send
+        + Sync
+        + 'static,
+{
+    json_content(&parts.headers)?;
+    let body = read(&parts.headers, body).await?;
+    let proof = check_proof(state, parts, &body, None)?;
+    let key = idempotency_key(parts)?;
+    let region = region_of(state, &parts.headers);
+    let given = Arc::new((work, body, proof, key, request_id, region));
+    let ledger = state.ledger.clone();
+    state
+        .store
+        .write(move |tx| {
+            let (ledger, given) = (ledger.clone(), Arc::clone(&given));
+            Box::pin(async move {
+                let (work, body, proof, key, request_id, region) = &*given;
+                let entry = enter(tx, &ledger, proof, key, &Method::POST, path, body).await?;
+                let ticket = match begun(entry) {
+                    Ok(Ok(ticket)) => ticket,
+                    Ok(Err(reply)) => {
+                        return Ok(Ok(Done {
+                            reply,
+                            replayed: true,
+                        }));
+                    }
+                    // The proof is spent all the same.
+                    Err(problem) => return Ok(Err(problem)),
+                };
+                let call = Call {
+                    request_id: request_id.clone(),
+                    device_key: proof.device_key.clone(),
+                    address,
+                    region: region.clone(),
+                    path: path.into(),
+                    ticket,
+                };
+                let reply = match work(tx, &call, body).await {
+                    Ok(reply) => reply,
+                    Err(problem) if problem.may_be_kept() => Reply::problem(&problem, request_id),
+                    Err(problem) => return Err(problem),
+                };
+                call.ticket.finish(tx, &reply).await?;
+                Ok(Ok(Done {
+                    reply,
+                    replayed: false,
+                }))
+            })
+        })
+        .await?
+}
+
+/// The request's Idempotency-Key.
+fn idempotency_key(parts: &Parts) -> Result<String, Problem> {
+    match only(&parts.headers, &IDEMPOTENCY_KEY) {
+        One(key) if well_formed(key) => Ok(key.to_owned()),
+        _ => Err(Problem::new(Code::IdempotencyKeyRequired)
+            .detail("Idempotency-Key: 22 base64url characters, once")),
+    }
+}
+
+/// Spends the proof and begins the key, in the transaction of the caller.
+async fn enter(
+    tx: &mut Tx,
+    ledger: &Ledger,
+    proof: &VerifiedProof,
+    key: &str,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> Result<Entry, Problem> {
+    spend(tx, proof).await?;
+    let scope = Scope {
+        device_key: proof.device_key.as_str(),
+        method: method.as_str(),
+        path,
+        key,
+    };
+    Ok(ledger.begin(tx, scope, body).await?)
+}
+
+/// The right to do the work, or the reply of whoever did it before.
+fn begun(entry: Entry) -> Result<Result<Ticket, Reply>, Problem> {
+    match entry {
+        Entry::Begun(ticket) => Ok(Ok(ticket)),
+        Entry::Done(reply) => Ok(Err(reply)),
+        // Most work is done within a second; after a crash the repetitions get through when the lease ends.
+        Entry::InFlight => Err(Problem::new(Code::RequestInFlight).retry_after(1)),
+        Entry::OtherBytes => Err(Problem::new(Code::IdempotencyKeyReused)),
+    }
+}
+
 /// Spends the proof and begins the Idempotency-Key, in one transaction.
 async fn begin(
     state: &AppState,
@@ -81,35 +188,21 @@ async fn begin(
     address: IpAddr,
     request_id: String,
 ) -> Result<Admitted, Problem> {
-    let key = match only(&parts.headers, &IDEMPOTENCY_KEY) {
-        One(key) if well_formed(key) => key.to_owned(),
-        _ => {
-            return Err(Problem::new(Code::IdempotencyKeyRequired)
-                .detail("Idempotency-Key: 22 base64url characters, once"));
-        }
-    };
-
-    let begun = Arc::new((proof.clone(), key, parts.method.clone(), path.clone()));
+    let key = idempotency_key(parts)?;
+    let given = Arc::new((proof.clone(), key, parts.method.clone(), path.clone()));
     let (ledger, bytes) = (state.ledger.clone(), body.clone());
     let entry = state
         .store
         .write(move |tx| {
-            let (ledger, bytes, begun) = (ledger.clone(), bytes.clone(), Arc::clone(&begun));
+            let (ledger, bytes, given) = (ledger.clone(), bytes.clone(), Arc::clone(&given));
             Box::pin(async move {
-                let (proof, key, method, path) = &*begun;
-                spend(tx, proof).await?;
-                let scope = Scope {
-                    device_key: proof.device_key.as_str(),
-                    method: method.as_str(),
-                    path,
-                    key,
-                };
-                Ok::<_, Problem>(ledger.begin(tx, scope, &bytes).await?)
+                let (proof, key, method, path) = &*given;
+                enter(tx, &ledger, proof, key, method, path, &bytes).await
             })
         })
         .await?;
-    match entry {
-        Entry::Begun(ticket) => Ok(Admitted::Work(
+    Ok(match begun(entry)? {
+        Ok(ticket) => Admitted::Work(
             Call {
                 request_id,
                 device_key: proof.device_key,
@@ -119,12 +212,9 @@ async fn begin(
                 ticket,
             },
             body,
-        )),
-        Entry::Done(reply) => Ok(Admitted::Replay(reply)),
-        // Most work is done within a second; after a crash the repetitions get through when the lease ends.
-        Entry::InFlight => Err(Problem::new(Code::RequestInFlight).retry_after(1)),
-        Entry::OtherBytes => Err(Problem::new(Code::IdempotencyKeyReused)),
-    }
+        ),
+        Err(reply) => Admitted::Replay(reply),
+    })
 }
 
 /// Admits a request with a proof alone, and says by which key: for what needs no session.
@@ -181,7 +271,7 @@ fn prove_holder(
 }
 
 /// A `jti` serves once for each device key while its nonce is good.
-async fn spend(tx: &mut crate::store::Tx, proof: &VerifiedProof) -> Result<(), Problem> {
+async fn spend(tx: &mut Tx, proof: &VerifiedProof) -> Result<(), Problem> {
     let good_until = Timestamp::from_seconds(i64::try_from(proof.good_until).unwrap_or(i64::MAX));
     if proofs::spend(tx, proof.replay_key.as_str(), good_until).await? {
         Ok(())

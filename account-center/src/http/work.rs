@@ -95,7 +95,7 @@ async fn settle(
         Ok(reply) => return Ok(reply),
         Err(problem) => problem,
     };
-    if problem.may_be_repeated() || problem.code == Code::RequestInFlight {
+    if !problem.may_be_kept() {
         release(state, call).await;
         return Err(problem);
     }

@@ -203,7 +203,7 @@ impl Engine {
         let (row, used) = self
             .parts
             .store
-            .read(move |tx| {
+            .glance(move |tx| {
                 let (credential, kept) = (credential.clone(), kept.clone());
                 Box::pin(async move {
                     let row = logins::find(tx, &kept).await?;

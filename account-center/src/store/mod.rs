@@ -216,12 +216,34 @@ impl Store {
         T: Send + 'static,
         E: Failure,
     {
+        self.look(work, false).await
+    }
+
+    /// As [`Store::read`], for a few rows of small tables that are in memory anyway: on SQLite they are read on the calling thread, as handing the work to one that
+    /// may wait for the disk costs several times as much.
+    pub async fn glance<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: Failure,
+    {
+        self.look(work, true).await
+    }
+
+    async fn look<T, E, F>(&self, work: F, here: bool) -> Result<T, E>
+    where
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: Failure,
+    {
         let work = Arc::new(work);
         let mut patience = Patience::of(&self.inner.options);
         loop {
             let collide = patience.collides();
             let result = match &self.inner.engine {
-                Engine::Sqlite { readers, .. } => readers.run(Arc::clone(&work), collide).await,
+                Engine::Sqlite { readers, .. } => {
+                    readers.run(Arc::clone(&work), collide, here).await
+                }
                 Engine::Postgres(postgres) => {
                     let keep = if collide {
                         Keep::Collide

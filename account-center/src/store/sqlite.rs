@@ -95,8 +95,13 @@ impl Readers {
         }
     }
 
-    /// Runs `work` on one consistent picture of the database, on a thread that may wait for the disk.
-    pub(super) async fn run<T, E, F>(self: &Arc<Self>, work: Arc<F>, collide: bool) -> Result<T, E>
+    /// Runs `work` on one consistent picture of the database, on a thread that may wait for the disk, or `here`.
+    pub(super) async fn run<T, E, F>(
+        self: &Arc<Self>,
+        work: Arc<F>,
+        collide: bool,
+        here: bool,
+    ) -> Result<T, E>
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
         T: Send + 'static,
@@ -106,6 +111,9 @@ impl Readers {
             .await
             .map_err(|_| StoreError::Overloaded)?
             .map_err(|_| StoreError::Closed)?;
+        if here {
+            return self.on_this_thread(&*work, collide);
+        }
         let readers = Arc::clone(self);
         tokio::task::spawn_blocking(move || readers.on_this_thread(&*work, collide))
             .await

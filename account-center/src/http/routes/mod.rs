@@ -19,6 +19,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 
 use super::address::address_of;
 use super::edge::{self, RequestId, log_cause};
@@ -27,6 +28,7 @@ use super::work::Done;
 use super::{AppState, Call, admission, work};
 use crate::problem::{Code, Problem};
 use crate::sessions::Holder;
+use crate::store::Tx;
 
 // For the OpenAPI document: utoipa looks for what its macro makes beside each handler.
 pub(super) use account::*;
@@ -109,6 +111,34 @@ where
         Ok(admitted) => work::answer(state, admitted, work).await,
         Err(problem) => Err(problem),
     })
+}
+
+/// As [`admitted_post`], for work that asks nobody outside: one transaction for all of it.
+async fn admitted_at_once<W>(
+    state: AppState,
+    request: Request,
+    path: &'static str,
+    work: W,
+) -> Response
+where
+    W: for<'t> Fn(&'t mut Tx, &'t Call, &'t [u8]) -> BoxFuture<'t, Result<Reply, Problem>>
+        + Send
+        + Sync
+        + 'static,
+{
+    let arrived = Arrived::of(&state, request);
+    finish(
+        admission::keyed_at_once(
+            &state,
+            &arrived.parts,
+            arrived.body,
+            path,
+            arrived.address,
+            arrived.request_id,
+            work,
+        )
+        .await,
+    )
 }
 
 /// A call that changes something of the holder's account: proof, access token and Idempotency-Key. Whether the session is still alive is the work's to ask, in

@@ -8,10 +8,11 @@ use axum::routing::{delete, get, post};
 use super::super::json::Members;
 use super::super::reply::Reply;
 use super::super::{AppState, Call, openapi};
-use super::{admitted_post, authorized, respond};
+use super::{admitted_at_once, authorized, respond};
 use crate::problem::Problem;
 use crate::sessions::Refreshed;
 use crate::sessions::wire::{RefreshReply, RefreshRequest};
+use crate::store::Tx;
 
 const REFRESH: &str = "/v1/sessions/refresh";
 
@@ -32,45 +33,38 @@ pub(super) fn router() -> Router<AppState> {
     ))]
 pub(in crate::http) async fn refresh(State(state): State<AppState>, request: Request) -> Response {
     let shared = state.clone();
-    admitted_post(state, request, REFRESH, move |call, body| async move {
-        do_refresh(shared, call, &body).await
+    admitted_at_once(state, request, REFRESH, move |tx, call, body| {
+        let state = shared.clone();
+        Box::pin(async move { do_refresh(&state, tx, call, body).await })
     })
     .await
 }
 
-async fn do_refresh(state: AppState, call: Call, body: &[u8]) -> Result<Reply, Problem> {
+async fn do_refresh(
+    state: &AppState,
+    tx: &mut Tx,
+    call: &Call,
+    body: &[u8],
+) -> Result<Reply, Problem> {
     let mut members = Members::of(body)?;
-    let request = std::sync::Arc::new(RefreshRequest {
+    let request = RefreshRequest {
         app_id: members.text("app_id", 64)?,
         refresh_token: members.text("refresh_token", 512)?,
-    });
+    };
     members.end()?;
-    let shared = state.clone();
-    state
-        .store
-        .write(move |tx| {
-            let (state, call, request) = (shared.clone(), call.clone(), request.clone());
-            Box::pin(async move {
-                let reply = match state
-                    .sessions
-                    .refresh(
-                        tx,
-                        &request.app_id,
-                        &call.device_key,
-                        &request.refresh_token,
-                    )
-                    .await?
-                {
-                    Refreshed::Granted(session) => {
-                        Reply::json(&RefreshReply { session: *session })?
-                    }
-                    Refreshed::Refused(problem) => Reply::problem(&problem, &call.request_id),
-                };
-                call.ticket.finish(tx, &reply).await?;
-                Ok::<_, Problem>(reply)
-            })
-        })
-        .await
+    let refreshed = state
+        .sessions
+        .refresh(
+            tx,
+            &request.app_id,
+            &call.device_key,
+            &request.refresh_token,
+        )
+        .await?;
+    Ok(match refreshed {
+        Refreshed::Granted(session) => Reply::json(&RefreshReply { session: *session })?,
+        Refreshed::Refused(problem) => Reply::problem(&problem, &call.request_id),
+    })
 }
 
 /// Ends the session of the access token; 204 also when it is ended already.
