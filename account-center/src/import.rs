@@ -128,7 +128,7 @@ impl<R: Read> Lines<R> {
                     wrong: wrong.to_owned(),
                 };
                 Some(if self.record.len() == columns {
-                    self.person(line).map_err(|wrong| fault(wrong))
+                    self.person(line).map_err(&fault)
                 } else {
                     Err(fault(
                         "it has another number of columns than the first line",

@@ -14,7 +14,7 @@ pub(crate) trait FromJson: Sized {
     fn from_json(tree: &mut Value) -> Option<Self>;
 }
 
-/// The tree; nothing where it is no JSON, or is nested deeper than serde_json allows.
+/// The tree; nothing where it is no JSON, or is nested deeper than `serde_json` allows.
 pub(crate) fn tree(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok()
 }

@@ -28,7 +28,7 @@ pub enum Party {
     Qq,
     /// Alipay's gateway and its app.
     Alipay,
-    /// An OpenID Connect issuer.
+    /// An `OpenID` Connect issuer.
     Oidc,
     /// The bank's own channel to its customers.
     Notices,
@@ -100,7 +100,7 @@ pub(crate) enum Fault {
     Redirect {},
     /// A whole answer of this many bytes that is nothing but spaces and a number: JSON, and far too long.
     Oversized { bytes: usize },
-    /// OpenID Connect: an ID token that is wrong in this.
+    /// `OpenID` Connect: an ID token that is wrong in this.
     IdToken { wrong: Wrong },
     /// The connection is closed before the request is handled or forwarded.
     DropRequest {},

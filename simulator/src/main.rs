@@ -13,7 +13,7 @@ use postern_simulator::{Addresses, Simulator, SimulatorConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Plays WeChat, Weibo, QQ, Alipay, an OpenID Connect issuer, the SMS gateway, the bank's core, the face service and the network, for development and tests.
+/// Plays WeChat, Weibo, QQ, Alipay, an `OpenID` Connect issuer, the SMS gateway, the bank's core, the face service and the network, for development and tests.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

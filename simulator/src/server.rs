@@ -69,7 +69,7 @@ pub struct Addresses {
     pub qq: String,
     /// Alipay's gateway and its app; the gateway is at `/gateway.do`.
     pub alipay: String,
-    /// An OpenID Connect issuer.
+    /// An `OpenID` Connect issuer.
     pub oidc: String,
     /// The bank's own channel to its customers.
     pub notices: String,

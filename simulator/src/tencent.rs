@@ -11,6 +11,7 @@ use ring::{
     hmac,
 };
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 use crate::{answer::same_secret, context::random_text, world::World};
 
@@ -81,13 +82,14 @@ pub(crate) fn read(
     let mut canonical = String::from("POST\n/\n\n");
     for name in &signed {
         let value = header(name).ok_or("AuthFailure.SignatureFailure")?;
-        canonical.push_str(&format!("{name}:{}\n", value.trim().to_lowercase()));
+        let _ = writeln!(canonical, "{name}:{}", value.trim().to_lowercase());
     }
-    canonical.push_str(&format!(
+    let _ = write!(
+        canonical,
         "\n{}\n{}",
         signed.join(";"),
         hex(digest(&SHA256, body))
-    ));
+    );
     let to_sign = format!(
         "TC3-HMAC-SHA256\n{timestamp}\n{date}/{service}/tc3_request\n{}",
         hex(digest(&SHA256, canonical.as_bytes()))
@@ -109,11 +111,10 @@ pub(crate) fn read(
 }
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    bytes.as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The day in UTC, counted from year to year.

@@ -1,4 +1,4 @@
-//! The OpenID Connect issuer: pushed requests, PKCE, tokens, keys that change.
+//! The `OpenID` Connect issuer: pushed requests, PKCE, tokens, keys that change.
 
 #![allow(clippy::unwrap_used)]
 

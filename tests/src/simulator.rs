@@ -30,7 +30,7 @@ pub struct Addresses {
     pub qq: String,
     /// Alipay.
     pub alipay: String,
-    /// An OpenID Connect issuer.
+    /// An `OpenID` Connect issuer.
     pub oidc: String,
     /// The bank's own channel to its customers.
     pub notices: String,

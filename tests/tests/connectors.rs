@@ -1,4 +1,4 @@
-//! WeChat's mini programs and web pages, and an OpenID Connect issuer, from the phone to a session through `POST /v1/login`, against the simulator.
+//! WeChat's mini programs and web pages, and an `OpenID` Connect issuer, from the phone to a session through `POST /v1/login`, against the simulator.
 #![allow(clippy::unwrap_used)]
 
 mod phone;

@@ -1,7 +1,6 @@
 //! Silent identification, guests, the bank's own login and providers' notifications (contract/identity.md), with the simulator's parties over real HTTP.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "each suite uses a part of it")]
 mod phone;
 
 use phone::{Phone, random128};

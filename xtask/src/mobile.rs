@@ -125,15 +125,14 @@ fn linker_is(program: &Path) -> OsString {
 pub(crate) fn as_linker() -> Option<ExitCode> {
     let linker = std::env::var_os(LINK_WITH)?;
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let lists = words.iter().filter_map(|word| {
+    let mut lists = words.iter().filter_map(|word| {
         let (_, list) = word.to_str()?.split_once("--version-script=")?;
         Some(list.to_owned())
     });
-    let linked = lists
-        .map(|list| fs::write(&list, without_needless(&fs::read_to_string(&list)?)))
-        .collect::<std::io::Result<()>>()
+    let ended = lists
+        .try_for_each(|list| fs::write(&list, without_needless(&fs::read_to_string(&list)?)))
         .and_then(|()| Command::new(&linker).args(&words).status());
-    match linked {
+    match ended {
         Ok(status) if status.success() => Some(ExitCode::SUCCESS),
         Ok(_) => Some(ExitCode::FAILURE),
         Err(error) => {

@@ -74,7 +74,7 @@ pub(super) struct Turn<'t> {
 }
 
 /// What the steps of a transaction share.
-struct Work<F> {
+struct Shared<F> {
     accounts: Accounts,
     caller: Caller,
     present: Present,
@@ -178,7 +178,7 @@ impl Accounts {
         F: for<'t> Fn(Turn<'t>) -> BoxFuture<'t, Result<T, Problem>> + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let work = Arc::new(Work {
+        let work = Arc::new(Shared {
             accounts: self.clone(),
             caller: caller.clone(),
             present: present.clone(),

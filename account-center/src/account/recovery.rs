@@ -332,7 +332,7 @@ mod tests {
             let signed = way(Some(&c1), &resolved, false, false);
             match resolved {
                 Resolved::Customer(ref on) if *on == c1 => {
-                    assert_eq!(signed, Way::Face(c1.clone()))
+                    assert_eq!(signed, Way::Face(c1.clone()));
                 }
                 _ => assert!(matches!(signed, Way::Refuse(_)), "{signed:?}"),
             }

@@ -26,7 +26,7 @@ pub(super) const PROVIDER_URLS: [(&str, &str, &str); 4] = [
         "https://openapi.alipay.com/gateway.do",
     ),
 ];
-/// The simulator's OpenID Connect issuer, and its name on our wire.
+/// The simulator's `OpenID` Connect issuer, and its name on our wire.
 pub(super) const ISSUER_NAME: &str = "bank-sso";
 pub(super) const ISSUER_URL: &str = "http://127.0.0.1:8618";
 /// What is asked for where nothing is written.
@@ -136,7 +136,7 @@ pub(super) fn provider_names() -> String {
 }
 
 /// The bank's app on two systems (one registration at each provider), a second app under the same open-platform account (W5), and
-/// two inside WeChat, of which the page has the OpenID Connect issuer too.
+/// two inside WeChat, of which the page has the `OpenID` Connect issuer too.
 pub(super) fn apps() -> BTreeMap<String, AppSettings> {
     let app = |index: usize| {
         let providers = PROVIDERS.map(|defaults| {

@@ -114,7 +114,7 @@ pub struct Config {
     pub qq_url: Url,
     /// Alipay's gateway: `https://openapi.alipay.com/gateway.do`.
     pub alipay_url: Url,
-    /// OpenID Connect issuers by the name that they have on our wire: each exactly as the `iss` of its tokens.
+    /// `OpenID` Connect issuers by the name that they have on our wire: each exactly as the `iss` of its tokens.
     pub oidc: BTreeMap<String, String>,
     /// A forward proxy for requests to the outside.
     pub outbound_proxy: Option<Url>,

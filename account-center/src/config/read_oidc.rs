@@ -1,4 +1,4 @@
-//! The section `oidc`: OpenID Connect issuers, each under the name that it has on our wire.
+//! The section `oidc`: `OpenID` Connect issuers, each under the name that it has on our wire.
 
 use std::collections::BTreeMap;
 

@@ -66,6 +66,7 @@ pub struct Taken {
     pub late: u32,
 }
 
+#[allow(clippy::struct_field_names, reason = "the name on the wire")]
 struct Event {
     event_id: String,
     attempt: String,

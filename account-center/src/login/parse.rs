@@ -63,9 +63,10 @@ fn start(mut start: Object) -> Result<Start, Refused> {
         let mut bank = start.object("bank_session")?;
         start.end()?;
         let assertion = bank.secret("assertion")?;
-        let provider = match bank.has("provider") {
-            true => Some(credential_of(bank.object("provider")?)?),
-            false => None,
+        let provider = if bank.has("provider") {
+            Some(credential_of(bank.object("provider")?)?)
+        } else {
+            None
         };
         bank.end()?;
         return Ok(Start::BankSession(BankSessionStart {
@@ -110,9 +111,10 @@ fn oidc_start(mut provider: Object) -> Result<OidcStart, Refused> {
     let answer = OidcStart {
         code: provider.secret("code")?,
         request: provider.secret("request")?,
-        iss: match provider.has("iss") {
-            true => Some(provider.text("iss")?),
-            false => None,
+        iss: if provider.has("iss") {
+            Some(provider.text("iss")?)
+        } else {
+            None
         },
     };
     provider.end()?;

@@ -21,7 +21,7 @@ use crate::store::provider_requests::{self, RequestRow};
 pub struct ProviderRequest {
     /// One of the bank's apps.
     pub app_id: String,
-    /// The provider: `alipay`, or the name of an OpenID Connect issuer in the settings.
+    /// The provider: `alipay`, or the name of an `OpenID` Connect issuer in the settings.
     pub provider: String,
     /// What the client says of itself (L12).
     #[serde(default)]
@@ -38,7 +38,7 @@ pub struct ProviderRequestReply {
     /// Alipay: the signed string for its SDK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_info: Option<String>,
-    /// OpenID Connect: the page to open. Its `state` is the request's name.
+    /// `OpenID` Connect: the page to open. Its `state` is the request's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_url: Option<String>,
 }

@@ -100,7 +100,7 @@ pub struct BindingResult {
 pub enum ProviderStart {
     /// Of a provider with a protocol of its own.
     Known(KnownStart),
-    /// Of an OpenID Connect issuer.
+    /// Of an `OpenID` Connect issuer.
     Named(NamedStart),
 }
 
@@ -139,7 +139,7 @@ pub struct RequestedStart {
     pub request: SecretText,
 }
 
-/// What came back from the page of an OpenID Connect issuer.
+/// What came back from the page of an `OpenID` Connect issuer.
 #[derive(Debug, ToSchema)]
 #[schema(as = OidcStart)]
 pub struct NamedStart {

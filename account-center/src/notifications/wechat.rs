@@ -1,4 +1,4 @@
-//! WeChat's message push: what its signatures cover, and its secure mode (AES-256-CBC under the EncodingAESKey). Pure: keys, time and bytes are arguments.
+//! WeChat's message push: what its signatures cover, and its secure mode (AES-256-CBC under the `EncodingAESKey`). Pure: keys, time and bytes are arguments.
 //!
 //! Only the secure mode is taken: in the plain one nothing covers the body, so whoever saw one push could write another. A push in the mixed mode is read from its
 //! encrypted member.
@@ -53,7 +53,7 @@ impl fmt::Debug for PushSecrets {
 }
 
 impl PushSecrets {
-    /// `None`: the EncodingAESKey is not 43 characters of base64.
+    /// `None`: the `EncodingAESKey` is not 43 characters of base64.
     pub fn new(app_id: &str, token: SecretText, encoding_aes_key: &SecretText) -> Option<Self> {
         let padded = Zeroizing::new(format!("{}=", encoding_aes_key.expose()));
         let bytes = Zeroizing::new(KEYS.decode(padded.as_bytes()).ok()?);
@@ -83,11 +83,11 @@ impl PushSecrets {
             text.push_str(part);
         }
         let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-        let hex: String = sum
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex: String = sum.as_ref().iter().fold(String::new(), |mut text, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
         hex.as_bytes().ct_eq(signature.as_bytes()).into()
     }
 

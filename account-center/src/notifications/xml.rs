@@ -33,7 +33,7 @@ pub fn members(text: &str) -> Result<BTreeMap<String, String>, NotAPush> {
                 match (place, &open) {
                     (0, _) if name == "xml" => place = 1,
                     (1, None) if members.len() < MEMBERS_LIMIT => {
-                        open = Some((name, String::new()))
+                        open = Some((name, String::new()));
                     }
                     _ => return Err(NotAPush),
                 }
@@ -116,7 +116,10 @@ mod tests {
 
     #[test]
     fn nothing_else_of_xml_is_read() {
-        let many: String = (0..65).map(|n| format!("<m{n}>x</m{n}>")).collect();
+        let many: String = (0..65)
+            .map(|n| format!("<m{n}>x</m{n}>"))
+            .collect::<Vec<_>>()
+            .concat();
         for bad in [
             "",
             "<xml>",

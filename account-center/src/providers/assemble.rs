@@ -92,7 +92,7 @@ pub fn registry(config: &Config, context: &Context) -> Result<Registry, Outbound
     Ok(registry)
 }
 
-/// The OpenID Connect issuers by name. What they name themselves is asked only where it is public; in development also on this machine.
+/// The `OpenID` Connect issuers by name. What they name themselves is asked only where it is public; in development also on this machine.
 fn issuers(
     config: &Config,
     context: &Context,

@@ -256,7 +256,7 @@ mod tests {
     }
 
     impl Connector for Provider {
-        fn provider(&self) -> &str {
+        fn provider(&self) -> &'static str {
             "weibo"
         }
 

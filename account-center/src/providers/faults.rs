@@ -123,7 +123,7 @@ async fn whatever_a_provider_does_wrong_no_connector_takes_it_for_an_identity_or
 
 #[tokio::test]
 async fn a_provider_that_hangs_is_given_up_and_its_code_not_sent_again() {
-    let double = HttpDouble::start_slow(Duration::from_secs(60)).await;
+    let double = HttpDouble::start_slow(Duration::from_mins(1)).await;
     for (connector, app, credential) in all(&double.url(), Duration::from_millis(50)) {
         let result = connector.exchange(&app, &credential).await;
         assert!(

@@ -75,7 +75,7 @@ pub struct ProviderApp {
     pub redirect_uri: String,
     /// What it is there.
     pub kind: AppKind,
-    /// What the person is asked to consent to, where the server asks (OpenID Connect).
+    /// What the person is asked to consent to, where the server asks (`OpenID` Connect).
     pub scope: String,
 }
 
@@ -90,7 +90,7 @@ pub enum Credential {
     Answered(AnsweredCode),
 }
 
-/// An authorization code that came back to a request which the server made (OpenID Connect).
+/// An authorization code that came back to a request which the server made (`OpenID` Connect).
 #[derive(Clone, Debug)]
 pub struct AnsweredCode {
     /// The code.
@@ -194,7 +194,7 @@ pub struct ProviderIdentity {
 pub enum ForPhone {
     /// Alipay's signed string, for its SDK.
     AuthInfo(String),
-    /// The page to open (OpenID Connect).
+    /// The page to open (`OpenID` Connect).
     AuthorizationUrl(String),
 }
 

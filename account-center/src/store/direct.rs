@@ -29,6 +29,10 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    #[allow(
+        clippy::field_reassign_with_default,
+        reason = "it cannot be made otherwise"
+    )]
     pub(super) fn result(&self) -> AnyQueryResult {
         let mut result = AnyQueryResult::default();
         result.rows_affected = self.changed;

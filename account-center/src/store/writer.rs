@@ -204,6 +204,10 @@ impl Connection {
         Self::Gone(Instant::now())
     }
 
+    #[allow(
+        clippy::result_large_err,
+        reason = "gives itself back, once in a long while"
+    )]
     fn opened(self, path: &Path) -> Result<Tx, (Self, sqlx::Error)> {
         match self {
             Self::Good(tx) => Ok(tx),

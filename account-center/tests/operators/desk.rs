@@ -7,6 +7,7 @@ use postern_account_center::admin::Role;
 use postern_account_center::problem::Problem;
 use ring::hmac;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 pub const NAME: &str = "li.na";
 pub const PASSWORD: &str = "correct horse battery";
@@ -146,7 +147,7 @@ pub fn code_of(base32: &str, seconds: i64) -> String {
             b'2'..=b'7' => letter - b'2' + 26,
             _ => panic!("not base32"),
         };
-        bits.push_str(&format!("{value:05b}"));
+        let _ = write!(bits, "{value:05b}");
     }
     let key: Vec<u8> = bits
         .as_bytes()

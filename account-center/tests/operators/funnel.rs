@@ -213,7 +213,7 @@ async fn l11_events_hold_nothing_but_what_is_described() {
         (with("step", json!("phone")), "/events/0/step"),
         (with("at", json!("now")), "/events/0/at"),
     ] {
-        let reply = send(&server, &device, &[event.clone()]).await;
+        let reply = send(&server, &device, std::slice::from_ref(&event)).await;
         assert_eq!(reply.problem(), "invalid_request", "{event}");
         assert_eq!(reply.json()["pointer"], pointer, "{event}");
     }

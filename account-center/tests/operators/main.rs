@@ -1,5 +1,5 @@
 //! The admin API over real HTTP: who gets in, what they may do, and what the audit log says of it (contract/admin.md).
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, clippy::similar_names)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -67,6 +67,7 @@ pub(crate) struct Center {
 
 impl Center {
     /// Starts it in `folder` with these settings.
+    #[allow(clippy::unused_async, reason = "as the other servers start")]
     pub(crate) async fn start(
         binary: &Path,
         folder: &Path,

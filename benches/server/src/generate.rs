@@ -127,7 +127,7 @@ pub(crate) async fn copy(from: &Path, postgres: &Postgres, name: &str) -> Result
                         ValueRef::Text(text)
                             if text.iter().all(|byte| *byte >= b' ' && *byte != b'\\') =>
                         {
-                            out.write_all(text)?
+                            out.write_all(text)?;
                         }
                         _ => return Err(format!("{table} has a value that is not expected").into()),
                     }

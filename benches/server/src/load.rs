@@ -84,8 +84,8 @@ pub(crate) async fn run(
                 let made;
                 let request = match requests {
                     Requests::Made(requests) => &requests[number],
-                    Requests::Late(_, make) => {
-                        made = make(number)?;
+                    Requests::Late(_, builder) => {
+                        made = builder(number)?;
                         &made
                     }
                 };

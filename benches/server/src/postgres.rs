@@ -1,4 +1,4 @@
-//! A PostgreSQL cluster of our own, as an ordinary user, on loopback, durable (fsync and synchronous_commit on, as they are by default).
+//! A PostgreSQL cluster of our own, as an ordinary user, on loopback, durable (fsync and `synchronous_commit` on, as they are by default).
 
 use std::fs;
 use std::net::TcpListener;

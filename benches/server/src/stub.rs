@@ -1,4 +1,4 @@
-//! The parties outside, in this process and so outside of what is measured: WeChat, the SMS gateway, the bank's core, the face service, and the OpenID Connect
+//! The parties outside, in this process and so outside of what is measured: WeChat, the SMS gateway, the bank's core, the face service, and the `OpenID` Connect
 //! issuer that Keycloak asks. They answer at once and keep nothing but what a later call needs. The simulator would do the same work with more care, and would then
 //! be a good part of what two cores are busy with.
 

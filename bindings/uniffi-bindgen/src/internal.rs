@@ -74,9 +74,9 @@ fn registering_late(source: &str) -> String {
         match late {
             Some(name) => {
                 result.push_str(line.trim_end());
-                result.push_str(&format!(
-                    ".also {{ {INTERFACE}{name}.register(UniffiLib) }}\n"
-                ));
+                for part in [".also { ", INTERFACE, name, ".register(UniffiLib) }\n"] {
+                    result.push_str(part);
+                }
             }
             None => result.push_str(line),
         }

@@ -38,12 +38,14 @@ const SIGN_OUT_PATIENCE: Duration = Duration::from_secs(10);
 const UNINTELLIGIBLE: SessionFailure = SessionFailure::Unavailable(CallFailure::Unintelligible);
 
 type Renewal = Shared<BoxFuture<'static, Result<(), SessionFailure>>>;
+/// A renewal under way, with what ends its task.
+type RunningRenewal = (Option<AbortHandle>, Renewal);
 
 /// The session of this installation. Clones are the same session.
 #[derive(Clone)]
 pub struct Session {
     keeper: Arc<Keeper>,
-    renewal: Arc<Mutex<Option<(Option<AbortHandle>, Renewal)>>>,
+    renewal: Arc<Mutex<Option<RunningRenewal>>>,
     /// The newest nonce that each origin asked for (RFC 9449 section 9).
     nonces: Arc<Mutex<HashMap<String, String>>>,
 }

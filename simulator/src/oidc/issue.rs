@@ -86,15 +86,12 @@ impl SigningKey {
     }
 
     pub(super) fn public(&self) -> Value {
-        let mut jwk = match &self.ec {
-            Some(key) => {
-                let point = key.public_key().as_ref();
-                json!({ "kty": "EC", "crv": "P-256", "x": b64(&point[1..33]), "y": b64(&point[33..]) })
-            }
-            None => {
-                let public: rsa::PublicKeyComponents<Vec<u8>> = RSA.public().into();
-                json!({ "kty": "RSA", "n": b64(public.n), "e": b64(public.e) })
-            }
+        let mut jwk = if let Some(key) = &self.ec {
+            let point = key.public_key().as_ref();
+            json!({ "kty": "EC", "crv": "P-256", "x": b64(&point[1..33]), "y": b64(&point[33..]) })
+        } else {
+            let public: rsa::PublicKeyComponents<Vec<u8>> = RSA.public().into();
+            json!({ "kty": "RSA", "n": b64(public.n), "e": b64(public.e) })
         };
         jwk["kid"] = self.kid.as_str().into();
         jwk["use"] = "sig".into();

@@ -1,4 +1,4 @@
-//! An OpenID Connect issuer: discovery, keys that change, pushed requests, a consent page, the code flow with PKCE, ID tokens that can be wrong in every way.
+//! An `OpenID` Connect issuer: discovery, keys that change, pushed requests, a consent page, the code flow with PKCE, ID tokens that can be wrong in every way.
 
 mod issue;
 mod page;
@@ -39,6 +39,7 @@ const PUSHED_SECONDS: u64 = 90;
 const ACCESS_SECONDS: u64 = 300;
 
 /// A client. Its secret is public and good for this simulator only.
+#[allow(clippy::struct_field_names, reason = "the name on the wire")]
 struct Client {
     client_id: &'static str,
     secret: &'static str,
@@ -133,6 +134,7 @@ impl OidcError {
     }
 
     /// One that a test asked for: `errmsg` is its name.
+    #[allow(clippy::needless_pass_by_value, reason = "as every party takes it")]
     pub(crate) fn injected(error: Option<String>) -> Self {
         Self::new(error.as_deref().unwrap_or("server_error"))
     }

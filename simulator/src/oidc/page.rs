@@ -50,7 +50,8 @@ pub(super) async fn page(State(world): Shared, RawQuery(query): RawQuery) -> Res
                 escape(parameters.get(name).unwrap_or_default())
             )
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let body = format!(
         "<h1>统一认证<small>Single sign-on</small></h1>\n<p>{}<small>asks who you are</small></p>\n\
          <form method=\"post\" action=\"/authorize\">\n{hidden}\

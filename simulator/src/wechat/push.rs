@@ -1,4 +1,4 @@
-//! What WeChat pushes to a developer's server, in its secure mode: AES-256-CBC under the EncodingAESKey, signed with the token (SHA-1).
+//! What WeChat pushes to a developer's server, in its secure mode: AES-256-CBC under the `EncodingAESKey`, signed with the token (SHA-1).
 
 use aes::Aes256;
 use base64::{
@@ -19,6 +19,7 @@ const KEY: &str = "simulatorSIMULATORsimulatorSIMULATORsimulat";
 const PADDING_BLOCK: usize = 32;
 
 /// An event of one person.
+#[allow(clippy::struct_field_names, reason = "the names on the wire")]
 pub(crate) struct Event<'a> {
     pub(crate) appid: &'a str,
     pub(crate) person: &'a str,
@@ -100,8 +101,9 @@ fn sha1(parts: &[&str]) -> String {
     let mut parts = parts.to_vec();
     parts.sort_unstable();
     let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, parts.concat().as_bytes());
-    sum.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    sum.as_ref().iter().fold(String::new(), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

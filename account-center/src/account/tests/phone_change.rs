@@ -125,7 +125,9 @@ async fn u4_a_signed_customers_number_changes_at_the_bank_first() {
         reference: "C2",
         ..CHEN
     };
-    bank.world.outside.contract(PHONE_TWO, &[wu.clone()]);
+    bank.world
+        .outside
+        .contract(PHONE_TWO, std::slice::from_ref(&wu));
     bank.world.pass(3600);
     change(&mut chen)
         .await

@@ -115,6 +115,7 @@ async fn l4_a_code_is_sent_with_the_approved_template_and_a_signature_over_what_
     assert!(!format!("{gateway:?}").contains("the-secret-key"));
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "shorter where it is called")]
 fn kind(error: PortError) -> &'static str {
     match error {
         PortError::Misconfigured { .. } => "setup",

@@ -1,4 +1,4 @@
-//! The ID token (OpenID Connect Core, section 3.1.3.7): whom the issuer says that the person is. Pure: keys, time and expectations are arguments.
+//! The ID token (`OpenID` Connect Core, section 3.1.3.7): whom the issuer says that the person is. Pure: keys, time and expectations are arguments.
 //!
 //! The algorithm comes from our list and from the key, never from the token alone: `none` is in no list, and no key of ours is a shared secret, so neither an
 //! unsigned token nor one "signed" with a public key as an HMAC secret can pass.

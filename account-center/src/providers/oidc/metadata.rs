@@ -1,4 +1,4 @@
-//! What an issuer says of itself (OpenID Connect Discovery 1.0, RFC 8414).
+//! What an issuer says of itself (`OpenID` Connect Discovery 1.0, RFC 8414).
 
 use postern_server_security::strict_json;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Any OpenID Connect issuer: discovery, the authorization code flow with PKCE (S256), state and nonce, pushed requests where they are offered (RFC 9126), the
+//! Any `OpenID` Connect issuer: discovery, the authorization code flow with PKCE (S256), state and nonce, pushed requests where they are offered (RFC 9126), the
 //! issuer's name in the answer (RFC 9207), and an ID token that is verified against the issuer's published keys. docs/adr/0010 says why the checks are ours.
 //!
 //! The phone opens the page and brings back `code`, `state` and `iss`; nonce and PKCE verifier stay here, so the code is worth nothing to anybody else

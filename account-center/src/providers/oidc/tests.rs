@@ -322,6 +322,7 @@ fn answer_of(behaviour: &mut Behaviour, base: &str, asked: &Seen) -> (u16, Strin
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "shorter where it is called")]
 fn kind(result: Result<ProviderIdentity, ExchangeError>) -> &'static str {
     match result {
         Ok(_) => "identity",
