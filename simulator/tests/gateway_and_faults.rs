@@ -349,7 +349,7 @@ async fn a_fault_that_makes_no_sense_is_refused() {
         json!({ "party": "sms", "fault": { "kind": "rubbish" }, "when": "now" }),
         json!({ "party": "sms", "fault": { "kind": "rubbish" }, "times": 0 }),
         json!({ "party": "sms", "path": "messages", "fault": { "kind": "rubbish" } }),
-        json!({ "party": "sms", "fault": { "kind": "errcode", "errcode": -1 } }),
+        json!({ "party": "core", "fault": { "kind": "errcode", "errcode": -1 } }),
         json!({ "party": "sms", "fault": { "kind": "expire_codes" } }),
         json!({ "party": "sms", "fault": { "kind": "status", "status": 99 } }),
         json!({ "party": "sms", "fault": { "kind": "delay" } }),

@@ -287,7 +287,7 @@ async fn a_provider_fails_in_its_own_form_where_a_test_asks_for_it() {
         .control(
             Method::POST,
             "/faults",
-            json!({"party": "sms", "fault": {"kind": "errcode", "errcode": 1}}),
+            json!({"party": "core", "fault": {"kind": "errcode", "errcode": 1}}),
         )
         .await;
     assert_eq!(reply.status, 400);

@@ -37,7 +37,7 @@ pub struct AdminCall {
 /// Admits a request: `Authorization: Bearer`, a session that is not over, a role that has the permission. Without a session `invalid_token` or `session_ended`, with
 /// the wrong role `forbidden`.
 ///
-/// ```ignore
+/// ```text
 /// async fn decide(State(state): State<AppState>, Path(id): Path<String>, request: Request) -> Response {
 ///     let decided = async {
 ///         let call = admin_call(&state, request, Permission::DecideAppeals).await?;

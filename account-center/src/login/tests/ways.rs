@@ -72,6 +72,7 @@ async fn l6_u1_a_new_unsigned_person_registers_and_everything_is_written_at_the_
             .texts("SELECT kind FROM flow_events ORDER BY kind")
             .await,
         [
+            "account_created",
             "asked_phone",
             "asked_registration",
             "asked_sms_code",

@@ -180,12 +180,11 @@ async fn every_call_of_the_contract_is_there(tester: &Tester) -> Result<(), Find
         };
         let path: String = template
             .split('/')
-            .map(|segment| {
-                if segment.starts_with('{') {
-                    "x"
-                } else {
-                    segment
-                }
+            .map(|segment| match segment {
+                "{provider}" => "wechat",
+                "{app_id}" => tester.target.app_id.as_str(),
+                name if name.starts_with('{') => "x",
+                name => name,
             })
             .collect::<Vec<_>>()
             .join("/");
